@@ -31,19 +31,7 @@ from connectors.canon.values import (
 )
 
 Value: TypeAlias = (
-    str
-    | bool
-    | int
-    | Decimal
-    | date
-    | datetime
-    | Money
-    | Address
-    | TaxIdentity
-    | Terms
-    | Price
-    | None
-    | Absent
+    str | bool | int | Decimal | date | datetime | Money | Address | TaxIdentity | Terms | Price | None | Absent
 )
 
 
