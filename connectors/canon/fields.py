@@ -285,3 +285,33 @@ def key(kind: FieldType, value: Value, region: str | None = None) -> Hashable:
             return value.strip() or None
         return _text_key(value)
     return _composite_key(value)
+
+
+_TYPES: dict[FieldType, Any] = {
+    T.FLAG: bool,
+    T.DAY: date,
+    T.INSTANT: datetime,
+    T.DECIMAL: Decimal,
+    T.MONEY: Money,
+    T.ADDRESS: Address,
+    T.TAX_IDENTITY: TaxIdentity,
+    T.TERMS: Terms,
+    T.PRICE: Price,
+}
+
+
+def to_json(value: Value) -> Any:
+    """A value as JSON builtins, for a table or a message; ABSENT becomes {"absent": true}."""
+    if value is ABSENT:
+        return {"absent": True}
+    return msgspec.to_builtins(value, builtin_types=(), str_keys=True)
+
+
+def from_json(kind: FieldType, data: Any) -> Value:
+    """The value that `to_json` wrote, of a field of this type."""
+    if data is None:
+        return None
+    if isinstance(data, dict) and data.get("absent") is True:
+        return ABSENT
+    value: Value = msgspec.convert(data, _TYPES.get(kind, str), strict=False)
+    return value

@@ -3,9 +3,12 @@ the border, and nothing unknown is retried."""
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ConnectorError(Exception):
-    """What every connector error says: which system, doing what, to which record, and the vendor's request id."""
+    """What every connector error says: which system, doing what, to which record, and the vendor's request id.
+    `answer` is the vendor's whole answer where one came, for the connector to read; it is never shown."""
 
     next_step = "Look at the message and try again."
 
@@ -19,6 +22,7 @@ class ConnectorError(Exception):
         code: str | None = None,
         request_id: str | None = None,
         wait_s: float | None = None,
+        answer: Any = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -28,6 +32,7 @@ class ConnectorError(Exception):
         self.code = code
         self.request_id = request_id
         self.wait_s = wait_s
+        self.answer = answer
 
     def __str__(self) -> str:
         where = " ".join(part for part in (self.system, self.operation, self.ref) if part)

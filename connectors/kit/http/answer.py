@@ -1,0 +1,54 @@
+"""What a vendor answered, and what the vendor's connector says that it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+
+from connectors.kit.errors import Doubtful
+
+Next = Literal["refuse", "wait", "reconnect", "allow", "gone", "doubt"]
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, float_hook=Decimal)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer. `headers` are case-insensitive. Its repr shows neither headers nor body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str | None = None
+
+    def json(self, type: Any = Any) -> Any:
+        """The body, decoded; a number with a point comes back as Decimal, never as float. `type` may be any type
+        that msgspec decodes to. Raises Doubtful if the body is no JSON (a page, cut, empty) or not of the type."""
+        try:
+            return _decoder(type).decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._unreadable() from None
+
+    def _unreadable(self) -> Doubtful:
+        kind = self.headers.get("Content-Type", "no content type").partition(";")[0]
+        said = f"the answer ({self.status}, {kind}, {len(self.body)} bytes) cannot be read"
+        return Doubtful(said, request_id=self.request_id)
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.body)} bytes)"
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vendor's error says: its words for a person, its code, and what happens next. `next` None: what the
+    table of verdicts says. `wait_s` in seconds, for `wait`; None: Retry-After, else back off."""
+
+    message: str
+    code: str | None = None
+    next: Next | None = None
+    wait_s: float | None = None

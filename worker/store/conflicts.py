@@ -1,0 +1,223 @@
+"""What needs a person: conflicts of fields, unsure matches, creations to be asked about; and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import func, insert, select, update
+
+from connectors.canon.records import Kind
+from connectors.kit.contract import Side
+from worker.outside import new_id
+from worker.store.database import Unit
+from worker.store.tables import conflicts, decisions
+
+What = Literal["field", "match", "create", "document", "removed"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Something only a person can settle. `crm`, `books`, `base` are JSON values as `to_json` writes them;
+    `fingerprint` is of the inputs: the same question is not asked twice."""
+
+    what: What
+    kind: Kind
+    side: Side
+    ref: str
+    title: str
+    reason: str
+    fingerprint: str
+    rule: str = ""
+    link_id: str | None = None
+    crm: Any = None
+    books: Any = None
+    base: Any = None
+    candidates: tuple[dict[str, Any], ...] = ()
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+    """An asked question and its answer. `number` is what people call it by."""
+
+    id: str
+    pair_id: str
+    number: int
+    question: Question
+    state: Literal["open", "settled", "obsolete"]
+    decision: str | None
+    decided_by: str | None
+    decided_at: datetime | None
+    opened_at: datetime
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.Encoder(decimal_format="string").encode(value).decode()
+
+
+async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
+    """Open questions; one that is open already with the same inputs stays as it is, with others it is replaced.
+    How many are new comes back."""
+    if not questions:
+        return 0
+    now = await tx.now()
+    number = await tx.scalar(select(func.max(conflicts.c.number)).where(conflicts.c.pair_id == pair_id)) or 0
+    known = {
+        (row["kind"], row["ref"], row["rule"]): row
+        for row in await tx.all(
+            select(conflicts).where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open")
+        )
+    }
+    rows = []
+    for question in {(q.kind, q.ref, q.rule): q for q in questions}.values():
+        before = known.get((question.kind.value, question.ref, question.rule))
+        if before is not None and before["fingerprint"] == question.fingerprint:
+            continue
+        if before is not None:
+            await tx.run(update(conflicts).where(conflicts.c.id == before["id"]).values(state="obsolete"))
+        number += 1
+        rows.append(
+            {
+                "id": new_id("cf"),
+                "pair_id": pair_id,
+                "number": number,
+                "what": question.what,
+                "kind": question.kind.value,
+                "link_id": question.link_id,
+                "rule": question.rule,
+                "side": question.side,
+                "ref": question.ref,
+                "title": question.title,
+                "reason": question.reason,
+                "crm": _json(question.crm),
+                "books": _json(question.books),
+                "base": _json(question.base),
+                "candidates": _json(question.candidates),
+                "fingerprint": question.fingerprint,
+                "state": "open",
+                "opened_at": now,
+            }
+        )
+    if rows:
+        await tx.run(insert(conflicts), rows)
+    return len(rows)
+
+
+async def obsolete(tx: Unit, pair_id: str, subjects: Sequence[tuple[Kind, str, str]]) -> None:
+    """(kind, ref, rule): questions that answered themselves."""
+    for kind, ref, rule in subjects:
+        await tx.run(
+            update(conflicts)
+            .where(
+                conflicts.c.pair_id == pair_id,
+                conflicts.c.kind == kind.value,
+                conflicts.c.ref == ref,
+                conflicts.c.rule == rule,
+                conflicts.c.state == "open",
+            )
+            .values(state="obsolete")
+        )
+
+
+def _conflict(row: Mapping[str, Any]) -> Conflict:
+    question = Question(
+        what=row["what"],
+        kind=Kind(row["kind"]),
+        side=row["side"],
+        ref=row["ref"],
+        title=row["title"],
+        reason=row["reason"],
+        fingerprint=row["fingerprint"],
+        rule=row["rule"] or "",
+        link_id=row["link_id"],
+        crm=msgspec.json.decode(row["crm"]) if row["crm"] is not None else None,
+        books=msgspec.json.decode(row["books"]) if row["books"] is not None else None,
+        base=msgspec.json.decode(row["base"]) if row["base"] is not None else None,
+        candidates=tuple(msgspec.json.decode(row["candidates"])),
+    )
+    return Conflict(
+        id=row["id"],
+        pair_id=row["pair_id"],
+        number=row["number"],
+        question=question,
+        state=row["state"],
+        decision=row["decision"],
+        decided_by=row["decided_by"],
+        decided_at=row["decided_at"],
+        opened_at=row["opened_at"],
+    )
+
+
+async def open_conflicts(tx: Unit, pair_id: str, limit: int = 1000) -> list[Conflict]:
+    rows = await tx.all(
+        select(conflicts)
+        .where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open")
+        .order_by(conflicts.c.number)
+        .limit(limit)
+    )
+    return [_conflict(row) for row in rows]
+
+
+async def count_open(tx: Unit, pair_id: str) -> int:
+    return int(
+        await tx.scalar(
+            select(func.count())
+            .select_from(conflicts)
+            .where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open")
+        )
+    )
+
+
+async def get(tx: Unit, pair_id: str, number: int) -> Conflict | None:
+    row = await tx.first(select(conflicts).where(conflicts.c.pair_id == pair_id, conflicts.c.number == number))
+    return _conflict(row) if row is not None else None
+
+
+async def settle(tx: Unit, conflict: Conflict, decision: str, by: str) -> bool:
+    """open -> settled; False: somebody was first."""
+    result = await tx.run(
+        update(conflicts)
+        .where(conflicts.c.id == conflict.id, conflicts.c.state == "open")
+        .values(state="settled", decision=decision, decided_by=by, decided_at=await tx.now())
+    )
+    return bool(result.rowcount)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody settled about a source, until a person lifts it. `detail`: the other side's ref, or a value."""
+
+    side: Side
+    kind: Kind
+    ref: str
+    verdict: str
+    rule: str = ""
+    detail: str = ""
+
+
+async def decide(tx: Unit, pair_id: str, decision: Decision, by: str) -> None:
+    await tx.run(
+        insert(decisions),
+        [{"id": new_id("dc"), "pair_id": pair_id, "side": decision.side, "kind": decision.kind.value,
+          "ref": decision.ref, "rule": decision.rule, "verdict": decision.verdict, "detail": decision.detail,
+          "decided_by": by, "decided_at": await tx.now()}],
+    )  # fmt: skip
+
+
+async def decided(tx: Unit, pair_id: str) -> dict[tuple[Side, Kind, str], list[Decision]]:
+    """Everything settled and not lifted, by source."""
+    found: dict[tuple[Side, Kind, str], list[Decision]] = {}
+    for row in await tx.all(
+        select(decisions)
+        .where(decisions.c.pair_id == pair_id, decisions.c.lifted_at.is_(None))
+        .order_by(decisions.c.decided_at)
+    ):
+        decision = Decision(
+            side=row["side"],
+            kind=Kind(row["kind"]),
+            ref=row["ref"],
+            verdict=row["verdict"],
+            rule=row["rule"],
+            detail=row["detail"],
+        )
+        found.setdefault((decision.side, decision.kind, decision.ref), []).append(decision)
+    return found

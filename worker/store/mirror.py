@@ -1,0 +1,425 @@
+"""The mirror of what each connection says, and the durable set of what has to be planned.
+
+A page of changes is stored, its records marked dirty and the cursor moved in one transaction. A record whose
+content did not change marks nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+
+from connectors.canon.records import AnyRecord, CreditNote, Kind, Payment, decode, encode, kind_of
+from connectors.kit.contract import Page, Side, Tombstone
+from worker.store.database import Unit, chunks
+from worker.store.tables import allocations, bad_rows, cursors, dirty, link_members, mirror
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """A pair that wants to know what moves at a connection, and which side the connection is to it."""
+
+    pair_id: str
+    side: Side
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What storing some pages did."""
+
+    seen: int
+    moved: int
+
+
+def digest_of(record: AnyRecord) -> tuple[str, str]:
+    """A record's canonical JSON and the digest of its content. Version and times are no content: a vendor
+    moves them without an edit."""
+    body = encode(record).decode()
+    content = msgspec.structs.replace(record, version=None, updated_at=None, source=None)
+    return body, hashlib.blake2b(encode(content), digest_size=16).hexdigest()
+
+
+async def read_cursors(tx: Unit, connection_id: str, kinds: Iterable[Kind]) -> dict[Kind, str | None]:
+    rows = await tx.all(select(cursors.c.kind, cursors.c.cursor).where(cursors.c.connection_id == connection_id))
+    known = {row["kind"]: row["cursor"] for row in rows}
+    return {kind: known.get(kind.value) for kind in kinds}
+
+
+async def store_pages(
+    tx: Unit, connection_id: str, pages: Sequence[Page], listeners: Sequence[Listener]
+) -> Stored:
+    """Store pages in order, mark what moved, move the cursors."""
+    now = await tx.now()
+    scans = await _scan_numbers(tx, connection_id)
+    records = {(kind_of(r), r.ref): r for page in pages for r in page.records}
+    moved = await _store_records(tx, connection_id, list(records.values()), scans, now)
+    gone = [stone for page in pages for stone in page.gone]
+    moved += await _store_tombstones(tx, connection_id, gone)
+    await _store_bad_rows(tx, connection_id, pages, now)
+    for page in pages:
+        for kind in page.scanned:
+            moved += await _finish_scan(tx, connection_id, kind, scans.get(kind.value, 0) + 1)
+    await _move_cursors(tx, connection_id, pages, now)
+    await mark_dirty(tx, listeners, moved)
+    return Stored(seen=len(records) + len(gone), moved=len(moved))
+
+
+async def store_records(
+    tx: Unit, connection_id: str, records: Sequence[AnyRecord], listeners: Sequence[Listener]
+) -> list[tuple[Kind, str]]:
+    """Store records read outside a feed (a fresh read, a write's answer); what moved is marked for `listeners`."""
+    moved = await _store_records(
+        tx, connection_id, records, await _scan_numbers(tx, connection_id), await tx.now()
+    )
+    await mark_dirty(tx, listeners, moved)
+    return moved
+
+
+async def store_tombstones(
+    tx: Unit, connection_id: str, stones: Sequence[Tombstone], listeners: Sequence[Listener]
+) -> None:
+    await mark_dirty(tx, listeners, await _store_tombstones(tx, connection_id, stones))
+
+
+async def _scan_numbers(tx: Unit, connection_id: str) -> dict[str, int]:
+    rows = await tx.all(select(cursors.c.kind, cursors.c.scan).where(cursors.c.connection_id == connection_id))
+    return {row["kind"]: row["scan"] for row in rows}
+
+
+async def _known_digests(
+    tx: Unit, connection_id: str, keys: Sequence[tuple[Kind, str]]
+) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """(kind, ref) -> (digest, gone) of what the mirror holds."""
+    found: dict[tuple[str, str], tuple[str, str | None]] = {}
+    for kind in {kind for kind, _ in keys}:
+        refs = [ref for k, ref in keys if k is kind]
+        for part in chunks(refs):
+            rows = await tx.rows(
+                select(mirror.c.ref, mirror.c.digest, mirror.c.gone).where(
+                    mirror.c.connection_id == connection_id, mirror.c.kind == kind.value, mirror.c.ref.in_(part)
+                )
+            )
+            found.update({(kind.value, ref): (digest, gone) for ref, digest, gone in rows})
+    return found
+
+
+async def _store_records(
+    tx: Unit, connection_id: str, records: Sequence[AnyRecord], scans: Mapping[str, int], now: datetime
+) -> list[tuple[Kind, str]]:
+    keys = [(kind_of(record), record.ref) for record in records]
+    known = await _known_digests(tx, connection_id, keys)
+    rows: list[dict[str, Any]] = []
+    moved: list[tuple[Kind, str]] = []
+    for (kind, ref), record in zip(keys, records, strict=True):
+        body, digest = digest_of(record)
+        before = known.get((kind.value, ref))
+        if before is None or before != (digest, None):
+            moved.append((kind, ref))
+        rows.append(
+            {
+                "connection_id": connection_id,
+                "kind": kind.value,
+                "ref": ref,
+                "body": body,
+                "digest": digest,
+                "marker": record.marker,
+                "gone": None,
+                "survivor": None,
+                "scan": scans.get(kind.value, 0) + 1,
+                "missed": 0,
+                "seen_at": now,
+                "verified_at": None,
+            }
+        )
+    if rows:
+        await tx.run(tx.upsert(mirror, keep=("verified_at",)), rows)
+        await _store_allocations(
+            tx, connection_id, [r for r, k in zip(records, keys, strict=True) if k in set(moved)]
+        )
+    return moved
+
+
+async def _store_allocations(tx: Unit, connection_id: str, records: Sequence[AnyRecord]) -> None:
+    sources = [r for r in records if isinstance(r, Payment | CreditNote)]
+    for kind in {kind_of(r) for r in sources}:
+        for part in chunks([r.ref for r in sources if kind_of(r) is kind]):
+            await tx.run(
+                delete(allocations).where(
+                    allocations.c.connection_id == connection_id,
+                    allocations.c.source_kind == kind.value,
+                    allocations.c.source_ref.in_(part),
+                )
+            )
+    rows = [
+        {
+            "connection_id": connection_id,
+            "source_kind": kind_of(record).value,
+            "source_ref": record.ref,
+            "seq": seq,
+            "document": entry.document,
+            "amount": entry.amount,
+            "withheld": entry.withheld,
+            "discount": entry.discount,
+            "written_off": entry.written_off,
+            "on": entry.on.isoformat() if entry.on is not None else None,
+            "via": entry.via,
+        }
+        for record in sources
+        if isinstance(record.allocations, tuple)
+        for seq, entry in enumerate(record.allocations)
+    ]
+    if rows:
+        await tx.run(insert(allocations), rows)
+
+
+async def _store_tombstones(tx: Unit, connection_id: str, stones: Sequence[Tombstone]) -> list[tuple[Kind, str]]:
+    moved: list[tuple[Kind, str]] = []
+    for stone in stones:
+        where = (
+            mirror.c.connection_id == connection_id,
+            mirror.c.kind == stone.kind.value,
+            mirror.c.ref == stone.ref,
+        )
+        result = await tx.run(
+            update(mirror)
+            .where(*where, or_(mirror.c.gone.is_(None), mirror.c.gone != stone.how))
+            .values(gone=stone.how, survivor=stone.survivor)
+        )
+        if result.rowcount:
+            moved.append((stone.kind, stone.ref))
+    return moved
+
+
+async def _store_bad_rows(tx: Unit, connection_id: str, pages: Sequence[Page], now: datetime) -> None:
+    """A complete listing replaces what was bad before; a partial page only adds."""
+    for kind in {kind for page in pages for kind in page.scanned}:
+        await tx.run(
+            delete(bad_rows).where(bad_rows.c.connection_id == connection_id, bad_rows.c.kind == kind.value)
+        )
+    rows = {
+        (bad.kind, bad.where): {
+            "connection_id": connection_id,
+            "kind": bad.kind.value,
+            "place": bad.where,
+            "ref": bad.ref,
+            "reason": bad.reason,
+            "seen_at": now,
+        }
+        for page in pages
+        for bad in page.bad
+    }
+    if rows:
+        await tx.run(tx.upsert(bad_rows), list(rows.values()))
+
+
+async def _finish_scan(tx: Unit, connection_id: str, kind: Kind, scan: int) -> list[tuple[Kind, str]]:
+    """A complete listing ended: what it did not show is missed once more. Twice missed is only *suspected* to be
+    gone; a read by id decides (see `suspects`)."""
+    where = and_(mirror.c.connection_id == connection_id, mirror.c.kind == kind.value)
+    await tx.run(
+        update(mirror)
+        .where(where, mirror.c.scan < scan, mirror.c.gone.is_(None))
+        .values(missed=mirror.c.missed + 1)
+    )
+    await tx.run(
+        update(cursors)
+        .where(cursors.c.connection_id == connection_id, cursors.c.kind == kind.value)
+        .values(scan=scan)
+    )
+    return []
+
+
+async def suspects(tx: Unit, connection_id: str) -> list[tuple[Kind, str]]:
+    """Records that two complete listings did not show."""
+    rows = await tx.all(
+        select(mirror.c.kind, mirror.c.ref).where(
+            mirror.c.connection_id == connection_id, mirror.c.missed >= 2, mirror.c.gone.is_(None)
+        )
+    )
+    return [(Kind(row["kind"]), row["ref"]) for row in rows]
+
+
+async def _move_cursors(tx: Unit, connection_id: str, pages: Sequence[Page], now: datetime) -> None:
+    latest = {kind: cursor for page in pages for kind, cursor in page.cursors.items()}
+    scans = await _scan_numbers(tx, connection_id)
+    fresh = {kind for page in pages for kind in page.scanned if kind.value not in scans}
+    rows = [
+        {
+            "connection_id": connection_id,
+            "kind": kind.value,
+            "cursor": cursor,
+            "scan": 1 if kind in fresh else 0,
+            "moved_at": now,
+        }
+        for kind, cursor in latest.items()
+    ]
+    if rows:
+        await tx.run(tx.upsert(cursors, keep=("scan",)), rows)
+
+
+async def mark_dirty(tx: Unit, listeners: Sequence[Listener], moved: Sequence[tuple[Kind, str]]) -> None:
+    """Put records into the set of what has to be planned, once for each pair that listens."""
+    if not moved or not listeners:
+        return
+    now = await tx.now()
+    top = await tx.scalar(select(func.max(dirty.c.stamp))) or 0
+    rows = [
+        {
+            "pair_id": listener.pair_id,
+            "side": listener.side,
+            "kind": kind.value,
+            "ref": ref,
+            "since": now,
+            "stamp": top + 1,
+            "waits": None,
+            "reason": None,
+        }
+        for listener in listeners
+        for kind, ref in dict.fromkeys(moved)
+    ]
+    statement = tx.insert(dirty)
+    await tx.run(
+        statement.on_conflict_do_update(
+            index_elements=[c.name for c in dirty.primary_key],
+            set_={"stamp": statement.excluded.stamp, "waits": None, "reason": None},
+        ),
+        rows,
+    )
+
+
+class DirtyRow(msgspec.Struct, frozen=True):
+    """One record to plan. `stamp` says which marking was read: only that one may be cleared."""
+
+    side: Side
+    kind: Kind
+    ref: str
+    stamp: int
+
+
+async def dirty_rows(tx: Unit, pair_id: str, kinds: Sequence[tuple[Side, Kind]], settings: str) -> list[DirtyRow]:
+    """Everything to plan of some kinds, oldest first. What was parked under the same `settings` (mapping and
+    catalogues) waits on: its own values have not moved either, or it would have been marked again."""
+    wanted = or_(*(and_(dirty.c.side == side, dirty.c.kind == kind.value) for side, kind in kinds))
+    rows = await tx.rows(
+        select(dirty.c.side, dirty.c.kind, dirty.c.ref, dirty.c.stamp)
+        .where(dirty.c.pair_id == pair_id, wanted, or_(dirty.c.waits.is_(None), dirty.c.waits != settings))
+        .order_by(dirty.c.since, dirty.c.side, dirty.c.kind, dirty.c.ref)
+    )
+    return [DirtyRow(side, Kind(kind), ref, stamp) for side, kind, ref, stamp in rows]
+
+
+async def clear_dirty(tx: Unit, pair_id: str, rows: Sequence[DirtyRow]) -> None:
+    """Agreement or a decision: take records out, unless they were marked again since they were read."""
+    statement = delete(dirty).where(
+        dirty.c.pair_id == pair_id,
+        dirty.c.side == _p("side"),
+        dirty.c.kind == _p("kind"),
+        dirty.c.ref == _p("ref"),
+        dirty.c.stamp == _p("stamp"),
+    )
+    if rows:
+        await tx.run(statement, [_keys(row) for row in rows])
+
+
+async def park_dirty(tx: Unit, pair_id: str, rows: Sequence[tuple[DirtyRow, str]], settings: str) -> None:
+    """(row, reason): nothing to do for these until they, or the settings, change."""
+    statement = (
+        update(dirty)
+        .where(
+            dirty.c.pair_id == pair_id,
+            dirty.c.side == _p("side"),
+            dirty.c.kind == _p("kind"),
+            dirty.c.ref == _p("ref"),
+            dirty.c.stamp == _p("stamp"),
+        )
+        .values(waits=settings, reason=_p("reason"))
+    )
+    if rows:
+        await tx.run(statement, [_keys(row) | {"p_reason": reason} for row, reason in rows])
+
+
+def _p(name: str) -> Any:
+    return bindparam(f"p_{name}")
+
+
+def _keys(row: DirtyRow) -> dict[str, Any]:
+    return {"p_side": row.side, "p_kind": row.kind.value, "p_ref": row.ref, "p_stamp": row.stamp}
+
+
+async def load(tx: Unit, connection_id: str, kind: Kind, refs: Sequence[str]) -> dict[str, AnyRecord]:
+    """Live records by ref; those gone or unknown are left out."""
+    found: dict[str, AnyRecord] = {}
+    for part in chunks(list(dict.fromkeys(refs))):
+        rows = await tx.rows(
+            select(mirror.c.ref, mirror.c.body).where(
+                mirror.c.connection_id == connection_id,
+                mirror.c.kind == kind.value,
+                mirror.c.ref.in_(part),
+                mirror.c.gone.is_(None),
+            )
+        )
+        found.update({ref: decode(body) for ref, body in rows})
+    return found
+
+
+async def tombstones(tx: Unit, connection_id: str, kind: Kind, refs: Sequence[str]) -> dict[str, Tombstone]:
+    """Of these refs, the ones that are gone."""
+    found: dict[str, Tombstone] = {}
+    for part in chunks(list(dict.fromkeys(refs))):
+        rows = await tx.rows(
+            select(mirror.c.ref, mirror.c.gone, mirror.c.survivor).where(
+                mirror.c.connection_id == connection_id,
+                mirror.c.kind == kind.value,
+                mirror.c.ref.in_(part),
+                mirror.c.gone.is_not(None),
+            )
+        )
+        found.update({ref: Tombstone(kind, ref, gone, survivor) for ref, gone, survivor in rows})
+    return found
+
+
+async def load_all(tx: Unit, connection_id: str, kind: Kind) -> list[AnyRecord]:
+    """Every live record of a kind, by ref. For reports; a plan reads what is dirty."""
+    rows = await tx.rows(
+        select(mirror.c.body)
+        .where(mirror.c.connection_id == connection_id, mirror.c.kind == kind.value, mirror.c.gone.is_(None))
+        .order_by(mirror.c.ref)
+    )
+    return [decode(body) for (body,) in rows]
+
+
+async def unlinked(tx: Unit, pair_id: str, side: Side, connection_id: str, kind: Kind) -> list[AnyRecord]:
+    """Live records of a kind that belong to no link of the pair: what a new record can be matched to."""
+    rows = await tx.rows(
+        select(mirror.c.body)
+        .outerjoin(
+            link_members,
+            and_(
+                link_members.c.pair_id == pair_id,
+                link_members.c.side == side,
+                link_members.c.kind == mirror.c.kind,
+                link_members.c.ref == mirror.c.ref,
+            ),
+        )
+        .where(
+            mirror.c.connection_id == connection_id,
+            mirror.c.kind == kind.value,
+            mirror.c.gone.is_(None),
+            link_members.c.link_id.is_(None),
+        )
+        .order_by(mirror.c.ref)
+    )
+    return [decode(body) for (body,) in rows]
+
+
+async def counts(tx: Unit, connection_id: str) -> dict[Kind, int]:
+    """Live records by kind."""
+    rows = await tx.rows(
+        select(mirror.c.kind, func.count())
+        .where(mirror.c.connection_id == connection_id, mirror.c.gone.is_(None))
+        .group_by(mirror.c.kind)
+    )
+    return {Kind(kind): number for kind, number in rows}

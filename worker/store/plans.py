@@ -1,0 +1,441 @@
+"""Plans and changes in the database, and the compare-and-set steps between a change's states.
+
+    planned --> intended --> done | rejected | stale | unknown
+    unknown --probe--> done | planned          held --release--> planned
+
+A step names the state it comes from; what is not in it any more is not touched, so two workers cannot both send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, update
+
+from connectors.canon.records import AnyRecord, Kind, decode, encode
+from connectors.canon.values import Money
+from connectors.kit.contract import Operation, Side
+from worker.engine.plan import Change, Flow, Relied, Sum, fields_from_json, fields_json
+from worker.store.database import Unit, chunks
+from worker.store.tables import changes, plans, tallies
+
+State = Literal["planned", "held", "intended", "done", "rejected", "stale", "unknown", "discarded"]
+LIFETIME = timedelta(hours=24)
+
+
+class StoredChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change with where it stands."""
+
+    change: Change
+    plan_id: str
+    seq: int
+    state: State
+    attempt: int
+    reason: str | None = None
+    mark: str | None = None
+    call_until: datetime | None = None
+    stale_times: int = 0
+    request_id: str | None = None
+
+
+async def store_changes(tx: Unit, pair_id: str, plan_id: str, first_seq: int, items: Sequence[Change]) -> None:
+    """Store a slice of a plan, in order from `first_seq`."""
+    rows = [_row(pair_id, plan_id, seq, change) for seq, change in enumerate(items, first_seq)]
+    if rows:
+        await tx.run(insert(changes), rows)
+
+
+def _row(pair_id: str, plan_id: str, seq: int, change: Change) -> dict[str, Any]:
+    return {
+        "id": change.id,
+        "plan_id": plan_id,
+        "pair_id": pair_id,
+        "seq": seq,
+        "flow": change.flow,
+        "group_id": change.group_id or change.id,
+        "group_seq": change.group_seq,
+        "compensation": change.compensation,
+        "side": change.side,
+        "kind": change.kind.value,
+        "operation": change.operation,
+        "ref": change.ref,
+        "link_id": change.link_id,
+        "position_id": change.position_id,
+        "generation": change.generation,
+        "source_kind": change.source_kind.value,
+        "source_ref": change.source_ref,
+        "needs": msgspec.json.encode(change.needs).decode(),
+        "title": change.title,
+        "why": change.why,
+        "fields": fields_json(change.fields),
+        "record": encode(change.record).decode() if change.record is not None else None,
+        "requires": msgspec.json.encode(change.requires).decode(),
+        "marker": change.marker,
+        "net": change.net.amount if change.net is not None else None,
+        "total": change.total,
+        "currency": change.net.currency if change.net is not None else None,
+        "state": "held" if change.held is not None else "planned",
+        "reason": change.held,
+    }
+
+
+def read_change(row: Mapping[str, Any]) -> StoredChange:
+    """A row of `changes` as a value."""
+    currency: str | None = row["currency"]
+    record: AnyRecord | None = decode(row["record"]) if row["record"] is not None else None
+    operation: Operation = row["operation"]
+    flow: Flow = row["flow"]
+    side: Side = row["side"]
+    change = Change(
+        id=row["id"],
+        flow=flow,
+        side=side,
+        kind=Kind(row["kind"]),
+        operation=operation,
+        source_kind=Kind(row["source_kind"]),
+        source_ref=row["source_ref"],
+        title=row["title"],
+        why=row["why"],
+        ref=row["ref"],
+        link_id=row["link_id"],
+        position_id=row["position_id"],
+        generation=row["generation"],
+        group_id=row["group_id"],
+        group_seq=row["group_seq"],
+        compensation=row["compensation"],
+        needs=tuple(msgspec.json.decode(row["needs"])),
+        fields=fields_from_json(row["fields"]),
+        record=record,
+        requires=msgspec.json.decode(row["requires"], type=tuple[Relied, ...]),
+        marker=row["marker"],
+        net=Money(row["net"], currency) if row["net"] is not None and currency is not None else None,
+        total=row["total"],
+        held=row["reason"] if row["state"] == "held" else None,
+    )
+    return StoredChange(
+        change=change,
+        plan_id=row["plan_id"],
+        seq=row["seq"],
+        state=row["state"],
+        attempt=row["attempt"],
+        reason=row["reason"],
+        mark=row["mark"],
+        call_until=row["call_until"],
+        stale_times=row["stale_times"],
+        request_id=row["request_id"],
+    )
+
+
+async def open_plan(tx: Unit, pair_id: str, plan_id: str, run_id: str, mapping_version: int) -> None:
+    """Begin to draw a plan. It is open for approval once `finish_plan` is called."""
+    now = await tx.now()
+    await tx.run(
+        insert(plans),
+        [{"id": plan_id, "pair_id": pair_id, "run_id": run_id, "state": "drawing", "mapping_version": mapping_version,
+          "created_at": now, "expires_at": now + LIFETIME}],
+    )  # fmt: skip
+
+
+async def finish_plan(tx: Unit, pair_id: str, plan_id: str, fingerprint: str, summary: Sum) -> list[str]:
+    """Open the plan; the pair's older open plan is superseded (its ids come back). One that is being applied
+    stays: then this plan is discarded instead and its own id comes back."""
+    applying = await tx.scalar(select(plans.c.id).where(plans.c.pair_id == pair_id, plans.c.state == "applying"))
+    if applying is not None:
+        await tx.run(update(plans).where(plans.c.id == plan_id).values(state="discarded"))
+        return [plan_id]
+    older = [
+        row[0]
+        for row in await tx.rows(select(plans.c.id).where(plans.c.pair_id == pair_id, plans.c.state == "open"))
+    ]
+    if older:
+        await tx.run(update(plans).where(plans.c.id.in_(older)).values(state="superseded"))
+    await tx.run(
+        update(plans)
+        .where(plans.c.id == plan_id)
+        .values(state="open", fingerprint=fingerprint, summary=_summary(summary))
+    )
+    return older
+
+
+def _summary(summary: Sum) -> str:
+    return msgspec.json.Encoder(decimal_format="string").encode(summary).decode()
+
+
+class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan without its changes."""
+
+    id: str
+    pair_id: str
+    run_id: str
+    state: str
+    fingerprint: str
+    mapping_version: int
+    summary: Sum
+    created_at: datetime
+    expires_at: datetime | None
+    approved_by: str | None
+
+
+async def get_plan(tx: Unit, plan_id: str) -> PlanRow | None:
+    row = await tx.first(select(plans).where(plans.c.id == plan_id))
+    return _plan(row) if row is not None else None
+
+
+async def current_plan(tx: Unit, pair_id: str) -> PlanRow | None:
+    """The pair's plan that is open or being applied."""
+    row = await tx.first(select(plans).where(plans.c.pair_id == pair_id, plans.c.state.in_(("open", "applying"))))
+    return _plan(row) if row is not None else None
+
+
+def _plan(row: Mapping[str, Any]) -> PlanRow:
+    return PlanRow(
+        id=row["id"],
+        pair_id=row["pair_id"],
+        run_id=row["run_id"],
+        state=row["state"],
+        fingerprint=row["fingerprint"],
+        mapping_version=row["mapping_version"],
+        summary=msgspec.json.decode(row["summary"], type=Sum, strict=False),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        approved_by=row["approved_by"],
+    )
+
+
+async def approve(tx: Unit, plan_id: str, fingerprint: str, by: str, only: Sequence[str] | None = None) -> bool:
+    """open -> applying, if it is still the plan that was shown and has not expired. `only`: ids of a subset; the
+    rest is discarded. False: somebody or something was first."""
+    now = await tx.now()
+    result = await tx.run(
+        update(plans)
+        .where(
+            plans.c.id == plan_id,
+            plans.c.state == "open",
+            plans.c.fingerprint == fingerprint,
+            plans.c.expires_at > now,
+        )
+        .values(state="applying", approved_by=by, approved_at=now)
+    )
+    if result.rowcount and only is not None:
+        chosen = set(only)
+        rows = await tx.rows(
+            select(changes.c.id).where(changes.c.plan_id == plan_id, changes.c.state == "planned")
+        )
+        left = [id_ for (id_,) in rows if id_ not in chosen]
+        for part in chunks(left):
+            await tx.run(
+                update(changes).where(changes.c.id.in_(part)).values(state="discarded", reason="not chosen")
+            )
+    return bool(result.rowcount)
+
+
+async def close_plan(tx: Unit, plan_id: str, state: str) -> None:
+    await tx.run(update(plans).where(plans.c.id == plan_id).values(state=state))
+
+
+async def expire_plans(tx: Unit) -> None:
+    await tx.run(
+        update(plans).where(plans.c.state == "open", plans.c.expires_at <= await tx.now()).values(state="expired")
+    )
+
+
+async def read_changes(
+    tx: Unit,
+    plan_id: str,
+    states: Iterable[State] | None = None,
+    *,
+    flow: Flow | None = None,
+    after_seq: int = -1,
+    limit: int | None = None,
+) -> list[StoredChange]:
+    """A plan's changes in order."""
+    statement = (
+        select(changes).where(changes.c.plan_id == plan_id, changes.c.seq > after_seq).order_by(changes.c.seq)
+    )
+    if states is not None:
+        statement = statement.where(changes.c.state.in_(list(states)))
+    if flow is not None:
+        statement = statement.where(changes.c.flow == flow)
+    if limit is not None:
+        statement = statement.limit(limit)
+    return [read_change(row) for row in await tx.all(statement)]
+
+
+async def change_states(tx: Unit, ids: Sequence[str]) -> dict[str, State]:
+    found: dict[str, State] = {}
+    for part in chunks(ids):
+        found.update(
+            {i: s for i, s in await tx.rows(select(changes.c.id, changes.c.state).where(changes.c.id.in_(part)))}
+        )
+    return found
+
+
+async def count_states(tx: Unit, plan_id: str) -> dict[State, int]:
+    rows = await tx.rows(
+        select(changes.c.state, func.count()).where(changes.c.plan_id == plan_id).group_by(changes.c.state)
+    )
+    return {state: number for state, number in rows}
+
+
+async def open_intents(tx: Unit, pair_id: str) -> list[StoredChange]:
+    """Changes that are on their way, or of which nobody knows whether they arrived."""
+    rows = await tx.all(
+        select(changes)
+        .where(changes.c.pair_id == pair_id, changes.c.state.in_(("intended", "unknown")))
+        .order_by(changes.c.seq)
+    )
+    return [read_change(row) for row in rows]
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written down before a call: the change, the call's key, the vendor's mark, how long it may take."""
+
+    id: str
+    attempt: int
+    call_key: str
+    mark: str | None
+    call_until: datetime
+
+
+async def intend(tx: Unit, plan_id: str, intents: Sequence[Intent]) -> bool:
+    """planned -> intended for all of one call, or for none: the compare-and-set on (change, attempt, plan state)
+    that keeps two workers from both sending."""
+    alive = await tx.scalar(select(plans.c.state).where(plans.c.id == plan_id))
+    if alive != "applying":
+        return False
+    statement = (
+        update(changes)
+        .where(
+            changes.c.id == bindparam("p_id"),
+            changes.c.state == "planned",
+            changes.c.attempt == bindparam("p_attempt"),
+        )
+        .values(
+            state="intended",
+            attempt=changes.c.attempt + 1,
+            call_key=bindparam("p_key"),
+            mark=bindparam("p_mark"),
+            call_until=bindparam("p_until"),
+        )
+    )
+    for intent in intents:
+        result = await tx.run(
+            statement,
+            [{"p_id": intent.id, "p_attempt": intent.attempt, "p_key": intent.call_key, "p_mark": intent.mark,
+              "p_until": intent.call_until}],
+        )  # fmt: skip
+        if result.rowcount != 1:
+            raise LostRace(intent.id)
+    return True
+
+
+class LostRace(Exception):
+    """Somebody else moved a change first; the unit is rolled back and nothing is sent."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One change's move out of `intended`, `unknown`, `held` or `planned`, with what is known."""
+
+    id: str
+    to: State
+    come_from: tuple[State, ...] = ("intended", "unknown")
+    reason: str | None = None
+    ref: str | None = None
+    stored: AnyRecord | None = None
+    outcome: str | None = None
+    request_id: str | None = None
+    stale: bool = False
+
+
+async def step(tx: Unit, moves: Sequence[Step]) -> list[str]:
+    """Make the moves; the ids that really moved come back."""
+    now = await tx.now()
+    moved = []
+    for move in moves:
+        values: dict[str, Any] = {"state": move.to, "reason": move.reason}
+        if move.to in ("done", "rejected", "discarded"):
+            values["settled_at"] = now
+        if move.ref is not None:
+            values["ref"] = move.ref
+        if move.stored is not None:
+            values["stored"] = encode(move.stored).decode()
+        if move.outcome is not None:
+            values["outcome"] = move.outcome
+        if move.request_id is not None:
+            values["request_id"] = move.request_id
+        if move.stale:
+            values["stale_times"] = changes.c.stale_times + 1
+        result = await tx.run(
+            update(changes).where(changes.c.id == move.id, changes.c.state.in_(move.come_from)).values(**values)
+        )
+        if result.rowcount:
+            moved.append(move.id)
+    return moved
+
+
+async def release(tx: Unit, plan_id: str, ids: Sequence[str] | None, by: str) -> int:
+    """held -> planned: somebody with the right confirmed what a guard held back. None: all of the plan."""
+    statement = update(changes).where(changes.c.plan_id == plan_id, changes.c.state == "held")
+    if ids is not None:
+        statement = statement.where(changes.c.id.in_(list(ids)))
+    result = await tx.run(statement.values(state="planned", reason=f"confirmed by {by}"))
+    return int(result.rowcount)
+
+
+async def keep_before(tx: Unit, images: Mapping[str, AnyRecord]) -> None:
+    """The target as it was right before the write: what undo goes back to."""
+    rows = [{"p_id": id_, "p_image": encode(record).decode()} for id_, record in images.items()]
+    if rows:
+        await tx.run(
+            update(changes).where(changes.c.id == bindparam("p_id")).values(before_image=bindparam("p_image")),
+            rows,
+        )
+
+
+async def tally(tx: Unit, pair_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Count what was done, for guards and breakers."""
+    now = await tx.now()
+    if rows:
+        await tx.run(insert(tallies), [{"pair_id": pair_id, "at": now, **row} for row in rows])
+
+
+async def window(tx: Unit, pair_id: str, since: datetime) -> dict[tuple[Side, Kind, str], int]:
+    """What was done since: (side, kind, what) -> how many records."""
+    rows = await tx.rows(
+        select(tallies.c.side, tallies.c.kind, tallies.c.what, func.count(func.distinct(tallies.c.ref)))
+        .where(tallies.c.pair_id == pair_id, tallies.c.at >= since)
+        .group_by(tallies.c.side, tallies.c.kind, tallies.c.what)
+    )
+    return {(side, Kind(kind), what): number for side, kind, what, number in rows}
+
+
+async def writes_to_fields(
+    tx: Unit, pair_id: str, since: datetime
+) -> dict[tuple[Side, Kind, str, str], list[datetime]]:
+    """(side, kind, ref, rule) -> when we wrote that field, for fields written more than once since then."""
+    rows = await tx.rows(
+        select(tallies.c.side, tallies.c.kind, tallies.c.ref, tallies.c.rule, tallies.c.at).where(
+            tallies.c.pair_id == pair_id, tallies.c.what == "field", tallies.c.at >= since
+        )
+    )
+    found: dict[tuple[Side, Kind, str, str], list[datetime]] = {}
+    for side, kind, ref, rule, at in rows:
+        found.setdefault((side, Kind(kind), ref, rule), []).append(at)
+    return found
+
+
+async def totals(tx: Unit, plan_id: str) -> tuple[int, dict[str, Decimal]]:
+    """Documents done in a plan, and their net by currency."""
+    rows = await tx.rows(
+        select(changes.c.currency, changes.c.net).where(
+            changes.c.plan_id == plan_id, changes.c.state == "done", changes.c.net.is_not(None)
+        )
+    )
+    net: dict[str, Decimal] = {}
+    for currency, amount in rows:
+        net[currency] = net.get(currency, Decimal(0)) + amount
+    return len(rows), net

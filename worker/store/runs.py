@@ -1,0 +1,193 @@
+"""Runs: what was asked for, how far it is, how it ended; and the lease that keeps two workers from doubling work.
+
+The lease is economy, not safety: safety is in the rows of `changes`. Time is the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import and_, insert, or_, select, update
+
+from worker.outside import new_id
+from worker.store.database import Unit
+from worker.store.tables import runs
+
+Lane = Literal["realtime", "bulk"]
+RunState = Literal["queued", "running", "waiting", "done", "failed"]
+LEASE = timedelta(seconds=15)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. `fence` rises with each lease; a worker that lost its lease knows it by that."""
+
+    id: str
+    pair_id: str
+    what: str
+    lane: Lane
+    state: RunState
+    request: dict[str, Any]
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    requested_by: str
+    plan_id: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    not_before: datetime | None
+    fence: int
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    def maybe(text: str | None) -> dict[str, Any] | None:
+        return msgspec.json.decode(text) if text is not None else None
+
+    return Run(
+        id=row["id"],
+        pair_id=row["pair_id"],
+        what=row["what"],
+        lane=row["lane"],
+        state=row["state"],
+        request=msgspec.json.decode(row["request"]),
+        progress=msgspec.json.decode(row["progress"]),
+        result=maybe(row["result"]),
+        error=maybe(row["error"]),
+        requested_by=row["requested_by"],
+        plan_id=row["plan_id"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+        not_before=row["not_before"],
+        fence=row["fence"],
+    )
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.Encoder(decimal_format="string").encode(value).decode()
+
+
+async def ask(
+    tx: Unit, pair_id: str, what: str, request: Mapping[str, Any], by: str, lane: Lane = "realtime"
+) -> str:
+    """Write down what somebody wants. A worker finds it, woken or not."""
+    run_id = new_id("run")
+    await tx.run(
+        insert(runs),
+        [{"id": run_id, "pair_id": pair_id, "what": what, "lane": lane, "state": "queued", "request": _json(request),
+          "requested_by": by, "created_at": await tx.now(), "fence": 0}],
+    )  # fmt: skip
+    return run_id
+
+
+async def get(tx: Unit, run_id: str) -> Run | None:
+    row = await tx.first(select(runs).where(runs.c.id == run_id))
+    return _run(row) if row is not None else None
+
+
+async def recent(tx: Unit, pair_id: str, limit: int = 20) -> list[Run]:
+    rows = await tx.all(
+        select(runs)
+        .where(runs.c.pair_id == pair_id)
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(limit)
+    )
+    return [_run(row) for row in rows]
+
+
+async def due(tx: Unit, lane: Lane | None = None) -> list[str]:
+    """Runs that no live lease holds and whose time has come, oldest first."""
+    now = await tx.now()
+    statement = (
+        select(runs.c.id)
+        .where(
+            or_(
+                runs.c.state == "queued",
+                and_(runs.c.state == "waiting", or_(runs.c.not_before.is_(None), runs.c.not_before <= now)),
+                and_(runs.c.state == "running", or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now)),
+            )
+        )
+        .order_by(runs.c.created_at, runs.c.id)
+    )
+    if lane is not None:
+        statement = statement.where(runs.c.lane == lane)
+    return [run_id for (run_id,) in await tx.rows(statement)]
+
+
+async def take(tx: Unit, run_id: str, owner: str) -> Run | None:
+    """Take the lease, if nobody has it and nothing else of the pair is running. None: not now."""
+    now = await tx.now()
+    row = await tx.first(select(runs).where(runs.c.id == run_id))
+    if row is None or row["state"] in ("done", "failed"):
+        return None
+    busy = await tx.scalar(
+        select(runs.c.id).where(
+            runs.c.pair_id == row["pair_id"],
+            runs.c.id != run_id,
+            runs.c.state == "running",
+            runs.c.lease_until > now,
+        )
+    )
+    if busy is not None:
+        return None
+    result = await tx.run(
+        update(runs)
+        .where(
+            runs.c.id == run_id,
+            runs.c.fence == row["fence"],
+            or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now),
+        )
+        .values(
+            state="running",
+            lease_owner=owner,
+            lease_until=now + LEASE,
+            fence=row["fence"] + 1,
+            started_at=row["started_at"] or now,
+        )
+    )
+    return await get(tx, run_id) if result.rowcount else None
+
+
+async def renew(tx: Unit, run: Run) -> bool:
+    """Keep the lease; False: it was lost."""
+    result = await tx.run(
+        update(runs)
+        .where(runs.c.id == run.id, runs.c.fence == run.fence, runs.c.state == "running")
+        .values(lease_until=await tx.now() + LEASE)
+    )
+    return bool(result.rowcount)
+
+
+async def progress(tx: Unit, run: Run, values: Mapping[str, Any]) -> None:
+    await tx.run(update(runs).where(runs.c.id == run.id, runs.c.fence == run.fence).values(progress=_json(values)))
+
+
+async def set_plan(tx: Unit, run_id: str, plan_id: str) -> None:
+    await tx.run(update(runs).where(runs.c.id == run_id).values(plan_id=plan_id))
+
+
+async def end(
+    tx: Unit,
+    run: Run,
+    state: RunState,
+    *,
+    result: Any = None,
+    error: Any = None,
+    not_before: datetime | None = None,
+) -> None:
+    """Give the lease back and say how the run ended, or until when it waits."""
+    now = await tx.now()
+    await tx.run(
+        update(runs)
+        .where(runs.c.id == run.id, runs.c.fence == run.fence)
+        .values(
+            state=state,
+            result=_json(result) if result is not None else None,
+            error=_json(error) if error is not None else None,
+            not_before=not_before,
+            finished_at=now if state in ("done", "failed") else None,
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
