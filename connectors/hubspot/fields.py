@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -14,7 +14,7 @@ from babel import Locale
 
 from connectors.canon.fields import FIELDS, FieldType, Value, canonical_path
 from connectors.canon.records import Customer, DealLine, Item, Kind
-from connectors.canon.values import ABSENT, Absent, Address, Discount, Money, Price
+from connectors.canon.values import ABSENT, Address, Discount, Money, Price
 from connectors.hubspot.vendor import (
     COMPANY,
     CONTACT,
@@ -99,11 +99,13 @@ _COMPOSED: dict[str, tuple[str, ...]] = {
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What is read and written of one object type. `custom` are the account's own properties, told as
-    `properties.x`; `names` is everything a read asks for."""
+    `properties.x`; `wires` is canonical path -> property of the plain fields; `names` is everything a read asks
+    for."""
 
     object: CrmObject
     kind: Kind
     table: Table
+    wires: dict[str, str]
     custom: tuple[str, ...]
     names: tuple[str, ...]
 
@@ -113,16 +115,9 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             return "legal_name"
         if wire in _ADDRESS_PARTS and self.kind is Kind.CUSTOMER:
             return ADDRESS
-        named = {"price": "price", "amount": "amount"}.get(wire)
-        return self._by_wire().get(wire) or named or f"properties.{wire}"
-
-    def _by_wire(self) -> dict[str, str]:
-        return {wire: path for path, wire in wire_names(self.table).items()}
-
-
-def wire_names(table: Table) -> dict[str, str]:
-    """Canonical path -> property name of the table's plain fields."""
-    return {path: wire for path, wire, *_ in table._rows}  # the table keeps them in this order
+        if wire in ("price", "amount"):
+            return wire
+        return next((path for path, name in self.wires.items() if name == wire), f"properties.{wire}")
 
 
 def parse_properties(text: str) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -150,7 +145,9 @@ def _extra(kind: Kind, text: str) -> tuple[str, str]:
         return name, f"properties.{name}"
     path = canonical_path(kind, path)
     if FIELDS[kind].get(path) not in _PLAIN_TEXT:
-        raise BadSettings(f"The property {name} cannot stand for {path!r}: that is no text field.", system="hubspot")
+        raise BadSettings(
+            f"The property {name} cannot stand for {path!r}: that is no text field.", system="hubspot"
+        )
     return name, path
 
 
@@ -161,13 +158,14 @@ def shape_of(crm_object: CrmObject, extras: tuple[tuple[str, str], ...] = ()) ->
     moved = [Wire(path, name) for name, path in extras if path != f"properties.{name}"]
     taken = {wire.path for wire in moved}
     standard = [wire for wire in _STANDARD[crm_object.name] if wire.path not in taken]
-    table = Table([*standard, *moved], missing=None, empty="")
+    table = Table([*standard, *moved], missing="empty", empty="")
     composed = _COMPOSED[crm_object.name]
     names = (*table.names, *composed, *custom, MARKER, crm_object.modified)
     return Shape(
         object=crm_object,
         kind=KIND_OF[crm_object.name],
         table=table,
+        wires={wire.path: wire.wire for wire in (*standard, *moved)},
         custom=custom,
         names=tuple(dict.fromkeys(names)),
     )
@@ -236,11 +234,8 @@ def country_name(code: str) -> str:
     return name
 
 
-def address(props: Props, told: Collection[str] | None = None) -> Address | Absent | None:
-    """The one address a HubSpot record has. `told` are the properties that were asked for (None: all); if a part
-    of the address is not among them the address is not told. An address of empty parts is None."""
-    if told is not None and not all(part in told for part in _ADDRESS_PARTS if part != "address2"):
-        return ABSENT
+def address(props: Props) -> Address | None:
+    """The one address a HubSpot record has. An address of empty parts is None."""
     get = props.get
     first, second, city, state = get("address"), get("address2"), get("city"), get("state")
     postcode, country = get("zip"), get("country")
@@ -273,7 +268,7 @@ def address_parts(value: Address | None, *, second_line: bool) -> dict[str, str]
 
 
 def changed_parts(before: Value, after: Value, *, second_line: bool) -> dict[str, str]:
-    """Only the parts of an address that an update changes: a country that a person spelt in their own way stays."""
+    """Only the parts that an update changes: a country that a person spelt in their own way stays."""
     wanted = address_parts(_as_address(after), second_line=second_line)
     if before is ABSENT:
         return wanted
@@ -327,8 +322,8 @@ def own_properties(shape: Shape, props: Props) -> dict[str, str | None]:
     return {name: props[name] or None for name in shape.custom if name in props} if shape.custom else {}
 
 
-def _plain(shape: Shape, props: Props, told: Collection[str] | None) -> dict[str, Value]:
-    return to_canon(shape.table, props, told)
+def _plain(shape: Shape, props: Props) -> dict[str, Value]:
+    return to_canon(shape.table, props)
 
 
 def _stamps(rec: Rec) -> dict[str, Any]:
@@ -345,34 +340,31 @@ def _roles(fields: Mapping[str, Value], head: str) -> dict[str, Any]:
     return {path[len(start) :]: value for path, value in fields.items() if path.startswith(start)}
 
 
-def customer(shape: Shape, rec: Rec, told: Collection[str] | None = None) -> Customer:
-    """A company or a contact as a customer, its people left open. `told`: the properties that the answer speaks
-    of (None: all that were asked for). Raises Unreadable."""
+def customer(shape: Shape, rec: Rec) -> Customer:
+    """A company or a contact as a customer, its people left open. Raises Unreadable."""
     props = rec.properties
-    fields = {path: value for path, value in _plain(shape, props, told).items() if value is not ABSENT}
+    fields = {path: value for path, value in _plain(shape, props).items() if value is not ABSENT}
     person = shape.object is CONTACT
-    if person and (told is None or ("firstname" in told and "lastname" in told)):
+    if person:
         fields["legal_name"] = full_name(props)
-    place = address(props, told)
     attributes = {path: value for path, value in fields.items() if "." not in path}
     return Customer(
         ref=ref_of(shape.object, rec.id),
         is_person=person,
         emails=_roles(fields, "emails"),
-        addresses={} if place is ABSENT else {"billing": place},  # type: ignore[dict-item]  # ABSENT is left out
+        addresses={"billing": address(props)},
         properties=own_properties(shape, props),
         **_stamps(rec),
         **attributes,  # type: ignore[arg-type]  # the table's paths are the record's fields
     )
 
 
-def item(shape: Shape, rec: Rec, currency: str | None, told: Collection[str] | None = None) -> Item:
+def item(shape: Shape, rec: Rec, currency: str | None) -> Item:
     """A product. Its price is in the company's currency. Raises Unreadable."""
     props = rec.properties
-    fields = {path: value for path, value in _plain(shape, props, told).items() if value is not ABSENT}
-    if told is None or "price" in told:
-        amount = number("price", props.get("price"))
-        fields["price"] = Price(amount, currency) if amount is not None else None
+    fields = {path: value for path, value in _plain(shape, props).items() if value is not ABSENT}
+    amount = number("price", props.get("price"))
+    fields["price"] = Price(amount, currency) if amount is not None else None
     return Item(
         ref=rec.id,
         properties=own_properties(shape, props),
@@ -381,13 +373,13 @@ def item(shape: Shape, rec: Rec, currency: str | None, told: Collection[str] | N
     )
 
 
-def deal_fields(shape: Shape, rec: Rec, told: Collection[str] | None = None) -> dict[str, Any]:
+def deal_fields(shape: Shape, rec: Rec) -> dict[str, Any]:
     """A deal's plain fields and stamps, as arguments of Deal. Raises Unreadable."""
-    fields = {path: value for path, value in _plain(shape, rec.properties, told).items() if value is not ABSENT}
+    fields = {path: value for path, value in _plain(shape, rec.properties).items() if value is not ABSENT}
     return {"ref": rec.id, "properties": own_properties(shape, rec.properties), **_stamps(rec), **fields}
 
 
-def deal_line(rec: Rec, currency: str | None) -> DealLine:
+def deal_line(rec: Rec) -> DealLine:
     """A line item. A missing quantity is one, as HubSpot itself counts it. Raises Unreadable."""
     props = rec.properties
     qty, price = number("quantity", props.get("quantity")), number("price", props.get("price"))
@@ -400,7 +392,7 @@ def deal_line(rec: Rec, currency: str | None) -> DealLine:
         qty=Decimal(1) if qty is None else qty,
         unit_price=Decimal(0) if price is None else price,
         net=ABSENT if net is None else net,
-        currency=props.get("hs_line_item_currency_code") or currency,
+        currency=props.get("hs_line_item_currency_code") or None,
         discount=line_discount(props),
     )
 
@@ -467,8 +459,7 @@ def _composed(shape: Shape, path: str, value: Value, before: Value) -> dict[str,
 
 def record_values(shape: Shape, record: Customer | Item) -> dict[str, Value]:
     """What of a new record HubSpot has a place for: empty fields are left out, foreign ones too."""
-    known = {**wire_names(shape.table)}
-    paths = [path for path in known if path in shape.table.writable]
+    paths = [path for path in shape.wires if path in shape.table.writable]
     paths += [ADDRESS, "legal_name"] if shape.kind is Kind.CUSTOMER else ["price"]
     values: dict[str, Value] = {f"properties.{name}": value for name, value in record.properties.items()}
     for path in dict.fromkeys(paths):

@@ -111,7 +111,7 @@ SETTINGS = (
     Setting("app_url", "Where a person logs in to HubSpot.", APP_URL),
 )
 
-_COMMON_CUSTOMER = frozenset({"legal_name", "phone", "addresses.billing", "properties.*"})
+_COMMON_CUSTOMER = frozenset({"legal_name", "phone", "addresses.billing"})
 
 KINDS = {
     Kind.CUSTOMER: KindFacts(
@@ -142,7 +142,7 @@ KINDS = {
         delta="time",
         overlap_s=OVERLAP_S,
         settles_s=60,
-        writable=frozenset({"name", "sku", "description", "price", "cost", "properties.*"}),
+        writable=frozenset({"name", "sku", "description", "price", "cost"}),
     ),
     Kind.DEAL: KindFacts(
         operations=frozenset({"update"}),
@@ -157,7 +157,7 @@ KINDS = {
         delta="time",
         overlap_s=OVERLAP_S,
         settles_s=60,
-        writable=frozenset({"name", "properties.*"}),
+        writable=frozenset({"name"}),
     ),
 }
 

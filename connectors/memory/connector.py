@@ -7,7 +7,7 @@ import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from connectors.canon.records import AnyRecord, Kind, kind_of
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import (
     Account,
+    Act,
     Catalogue,
     Connector,
     Create,
@@ -33,10 +34,11 @@ from connectors.kit.contract import (
     Page,
     TaxCode,
     Tombstone,
+    Update,
     Write,
 )
 from connectors.kit.errors import BadSettings, NotAllowed, Reconnect, TryLater
-from connectors.memory.faults import Call, Fault, Point
+from connectors.memory.faults import Call, Fault
 from connectors.memory.state import Row
 from connectors.memory.vendor import Knobs, facts_of
 from connectors.memory.world import WORLDS, MemoryWorld, signature
@@ -144,9 +146,10 @@ class Memory(Connector):
             return {}
         found: dict[str, list[AnyRecord]] = {}
         with self.world.turn():
-            for record in self.world.searchable(kind):
-                if record.marker is not None and record.marker in markers:
-                    found.setdefault(record.marker, []).append(record)
+            for marker in markers:
+                hits = self.world.with_marker(kind, marker)
+                if hits:
+                    found[marker] = hits
         return found
 
     async def mark(self, kind: Kind) -> str:
@@ -287,7 +290,20 @@ class Memory(Connector):
 
 
 _FAULTED_WRITES = frozenset(
-    {"lose", "cut", "doubt", "late", "hang", "stall", "refuse", "stale", "throttle", "expired", "forbidden"}
+    {
+        "lose",
+        "cut",
+        "doubt",
+        "late",
+        "hang",
+        "stall",
+        "refuse",
+        "stale",
+        "throttle",
+        "expired",
+        "forbidden",
+        "down",
+    }
 )
 
 
@@ -295,9 +311,9 @@ def _subject(write: Write) -> tuple[Kind, Operation]:
     match write:
         case Create():
             return kind_of(write.record), "create"
-        case _ if hasattr(write, "operation"):
+        case Act():
             return write.kind, write.operation
-        case _:
+        case Update():
             return write.kind, "update"
 
 
@@ -311,6 +327,6 @@ def _not_sent(fault: Fault) -> NotSent:
             return NotSent("Too many calls.", next="wait", wait_s=fault.wait_s)
 
 
-async def _for_ever() -> NoReturn:
-    while True:
-        await asyncio.sleep(3600)
+async def _for_ever() -> None:
+    """No answer comes; only a cancellation ends it."""
+    await asyncio.Event().wait()

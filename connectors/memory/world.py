@@ -245,7 +245,10 @@ class MemoryWorld:
             self._journal.add(entry)
 
     def next_ref(self, kind: Kind) -> str:
-        return f"{_PREFIX[kind]}{len(self.state.rows[kind]) + 1}"
+        number = len(self.state.rows[kind]) + 1
+        while f"{_PREFIX[kind]}{number}" in self.state.rows[kind]:
+            number += 1
+        return f"{_PREFIX[kind]}{number}"
 
     def objection(self, record: AnyRecord) -> Denied | None:
         """What the vendor has against storing this record; None: nothing."""
@@ -350,10 +353,16 @@ class MemoryWorld:
 
     def searchable(self, kind: Kind) -> Iterator[AnyRecord]:
         """What a search can see: live records that are old enough for the index."""
-        horizon = self.now - timedelta(seconds=self.knobs.search_delay_s)
-        for row in self.state.rows[kind].values():
-            if row.live and row.record.created_at is not None and row.record.created_at <= horizon:
-                yield row.record
+        return (row.record for row in self.state.rows[kind].values() if self._indexed(row))
+
+    def with_marker(self, kind: Kind, marker: str) -> list[AnyRecord]:
+        """What a search by marker can see."""
+        rows = (self.state.rows[kind][ref] for ref in self.state.markers.get((kind, marker), ()))
+        return [row.record for row in rows if self._indexed(row)]
+
+    def _indexed(self, row: Row) -> bool:
+        made, delay = row.record.created_at, timedelta(seconds=self.knobs.search_delay_s)
+        return row.live and made is not None and made + delay <= self.now
 
     # ------------------------------------------------------------------ webhooks
 

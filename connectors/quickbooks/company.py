@@ -1,4 +1,4 @@
-"""How a QuickBooks company is set up: preferences, accounts, tax codes and terms, as reading and writing need them."""
+"""How a company is set up: preferences, accounts, tax codes and terms, as reading and writing need them."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ class Company(msgspec.Struct, frozen=True, kw_only=True):
     realm_id: str
     name: str
     country: str | None
+    time_zone: str | None = None
     fiscal_month: int
     preferences: Preferences
     accounts: tuple[Account, ...] = ()
@@ -253,6 +254,7 @@ def catalogue_from(company: Company) -> Catalogue:
         account_name=company.name,
         home_currency=prefs.home_currency,
         country=company.country,
+        time_zone=company.time_zone,
         fiscal_year_start_month=company.fiscal_month,
         locked_until=prefs.locked_until,
         tax_regime="automatic" if prefs.automatic_tax else regime,

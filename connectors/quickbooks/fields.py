@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.canon.fields import assemble
+from connectors.canon.fields import Value, assemble
 from connectors.canon.records import (
     Allocation,
     AnyRecord,
@@ -65,13 +65,13 @@ CUSTOMER = Table(
         Field("phone", "PrimaryPhone.FreeFormNumber"),
         Field("website", "WebAddr.URI"),
         Field("notes", "Notes"),
-        Field("active", "Active", FLAG, missing=True),
+        Field("active", "Active", FLAG),
         Field("parent", "ParentRef.value"),
         Field("default_tax_code", "DefaultTaxCodeRef.value"),
         Field("receivable_account", "ARAccountRef.value", writable=False),
         *(Field(f"properties.{name}", name) for name in CUSTOMER_PROPERTIES),
     ],
-    missing=None,
+    missing="empty",
     empty="",
 )
 
@@ -80,11 +80,11 @@ ITEM = Table(
         Field("name", "Name"),
         Field("sku", "Sku"),
         Field("description", "Description"),
-        Field("active", "Active", FLAG, missing=True),
+        Field("active", "Active", FLAG),
         Field("income_account", "IncomeAccountRef.name"),
         Field("cost", "PurchaseCost", DECIMAL),
     ],
-    missing=None,
+    missing="empty",
     empty="",
 )
 
@@ -132,8 +132,14 @@ def _header(wire: Wire) -> dict[str, Any]:
 # --------------------------------------------------------------------------- customers and items
 
 
+def _fields(table: Table, wire: Wire) -> dict[str, Value]:
+    """The table's fields; a record that does not say is active."""
+    fields = to_canon(table, wire)
+    return {**fields, "active": fields["active"] is not False}
+
+
 def customer_from(wire: Wire, reading: Reading) -> Customer:
-    fields = to_canon(CUSTOMER, wire)
+    fields = _fields(CUSTOMER, wire)
     company = fields["legal_name"]
     if company is None:
         fields["legal_name"] = fields["display_name"]
@@ -230,7 +236,7 @@ def item_from(wire: Wire, reading: Reading) -> Item:
     kind = _ITEM_KIND.get(text(wire, "Type") or "")
     made = assemble(
         Kind.ITEM,
-        to_canon(ITEM, wire),
+        _fields(ITEM, wire),
         **_header(wire),
         item_kind=kind if kind is not None else ABSENT,
         price=Price(price, reading.home_currency, included) if price is not None else None,
@@ -427,7 +433,7 @@ def invoice_from(wire: Wire, reading: Reading) -> Invoice:
 
 
 def credit_note_from(wire: Wire, reading: Reading) -> CreditNote:
-    """A credit memo. Which invoices it settled stands on payments (see `payment_from`), so allocations are ABSENT."""
+    """A credit memo. Which invoices it settled stands on payments (`allocations_from`): allocations are ABSENT."""
     remaining = decimal(wire, "RemainingCredit")
     corrected = ref(wire, "InvoiceRef")
     return CreditNote(

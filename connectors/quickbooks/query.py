@@ -5,24 +5,36 @@ Source: https://developer.intuit.com/app/developer/qbo/docs/learn/explore-the-qu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from connectors.quickbooks.vendor import NAME_LISTS, PAGE
 
-# Typographic marks break the parser; QuickBooks stores what people type with plain ones or finds nothing, so a
-# search for a value that holds them is done by its plain form and compared afterwards.
-# Source: https://github.com/intuit/QuickBooks-V3-PHP-SDK/issues/395
+# Typographic quotes and the plain ones that people type for them.
 _PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
+_BEYOND = re.compile("[^\x00-\xff]+|%")
 
 
 def plain(text: str) -> str:
-    """The text with typographic quotes and apostrophes made plain."""
+    """The text with typographic quotes and apostrophes made plain: how two names are compared here."""
     return text.translate(_PLAIN)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a query may hold the text. The parser knows no character beyond Latin-1, not even inside quotes:
+    https://github.com/intuit/QuickBooks-V3-PHP-SDK/issues/395 and /397"""
+    return _BEYOND.search(text) is None
+
+
+def like(field: str, text: str) -> str:
+    """`field LIKE 'Sp%ka'`: what the parser does not know becomes the wildcard. It may find too much, not too
+    little."""
+    return f"{field} LIKE {quoted(_BEYOND.sub('%', text))}"
 
 
 def quoted(text: str) -> str:
     """A value in single quotes; an inner quote or backslash is escaped with a backslash."""
-    return "'" + plain(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def is_in(field: str, values: Sequence[str]) -> str:
@@ -32,7 +44,7 @@ def is_in(field: str, values: Sequence[str]) -> str:
     return f"{field} IN ({', '.join(quoted(value) for value in values)})"
 
 
-def select(  # noqa: PLR0913  one keyword for each clause of the language
+def select(
     entity: str,
     *conditions: str,
     what: str = "*",

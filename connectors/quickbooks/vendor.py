@@ -24,7 +24,7 @@ TOKEN_URL: Final = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  
 SCOPE: Final = "com.intuit.quickbooks.accounting"
 REQUEST_ID_HEADER: Final = "intuit_tid"
 
-# Versions 1-74 were switched off on 1 August 2025; a lower or missing value is treated as 75 (docs, minor versions).
+# Versions 1-74 were switched off on 1 August 2025; a lower or missing value is taken as 75 (docs, minor versions).
 MINOR_VERSION: Final = "75"
 
 ENTITY: Final[dict[Kind, str]] = {
@@ -91,26 +91,29 @@ NUMBER_MARKER: Final = re.compile(r"T-[A-Z2-7]{14}")
 VOIDED: Final = re.compile(r"\s*voided\b[\s:.-]*", re.IGNORECASE)
 
 # The settings-independent facts of each kind.
-CUSTOMER_WRITABLE: Final = frozenset({
-    "legal_name",
-    "display_name",
-    "phone",
-    "website",
-    "notes",
-    "active",
-    "payment_terms",
-    "emails.general",
-    "addresses.billing",
-    "addresses.shipping",
-    "tax_identity",
-    "default_tax_code",
-    "parent",
-})
+CUSTOMER_WRITABLE: Final = frozenset(
+    {
+        "legal_name",
+        "display_name",
+        "phone",
+        "website",
+        "notes",
+        "active",
+        "payment_terms",
+        "emails.general",
+        "addresses.billing",
+        "addresses.shipping",
+        "tax_identity",
+        "default_tax_code",
+        "parent",
+    }
+)
 ITEM_WRITABLE: Final = frozenset(
     {"name", "sku", "description", "price", "income_account", "tax_class", "cost", "active"}
 )
-INVOICE_WRITABLE: Final = frozenset({"due_date", "memo", "internal_note", "po_number"})
-CREDIT_WRITABLE: Final = frozenset({"internal_note"})
+# Not the internal note: our marker stands in it, and an update that does not know it would wipe it out.
+INVOICE_WRITABLE: Final = frozenset({"due_date", "memo", "po_number"})
+CREDIT_WRITABLE: Final = frozenset({"memo"})
 
 _REPLAY = Replay(memory_s=0, scope="company")
 

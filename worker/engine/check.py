@@ -25,7 +25,10 @@ CheckName: TypeAlias = Literal["email", "phone", "address", "tax_id", "currency"
 _EMAIL = re.compile(r"(?P<local>[^\s@<>,;:\"()\[\]]{1,64})@(?P<domain>[^\s@<>,;:\"()\[\]]{1,255})")
 _DOMAIN_LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 # Where post does not arrive, or tax cannot be worked out, without a postcode.
-_POSTCODE_NEEDED = frozenset("AT AU BE BR CA CH CZ DE DK ES FI FR GB IN IT JP MX NL NO PL PT SE US ZA".split())
+_POSTCODE_NEEDED = frozenset(
+    ("AT", "AU", "BE", "BR", "CA", "CH", "CZ", "DE", "DK", "ES", "FI", "FR", "GB", "IN", "IT", "JP", "MX", "NL",
+     "NO", "PL", "PT", "SE", "US", "ZA")
+)  # fmt: skip
 _US_ZIP = re.compile(r"\d{5}(-?\d{4})?")
 _CC = re.compile(r"[A-Z]{2}")
 

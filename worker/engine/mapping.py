@@ -2,13 +2,19 @@
 
 parse(text)                     -> Mapping, or MappingError with all problems
 check_against(mapping, ...)     -> problems that only show once the two systems are known
+fit(mapping, ...)               -> the mapping without implied rules that the two systems cannot carry
 to_yaml(mapping)                -> text that means the same
 digest(mapping)                 -> its version
 """
 
 from __future__ import annotations
 
-from connectors.kit.contract import Catalogue, Facts
+import hashlib
+from typing import Any
+
+import msgspec
+
+from worker.engine.mapping_against import check_against, fit
 from worker.engine.mapping_model import (
     SETTLEMENT,
     Accounts,
@@ -35,32 +41,38 @@ from worker.engine.mapping_model import (
     When,
     WorkingDayAt,
 )
+from worker.engine.mapping_read import read_mapping
+from worker.engine.mapping_write import to_yaml
 
 __all__ = [
     "SETTLEMENT", "Accounts", "Apply", "Approvals", "Authority", "CustomersFlow", "DayAt", "Direction", "Every",
     "Expected", "FieldRule", "Guards", "InvoicesFlow", "ItemsFlow", "Mapping", "MappingError", "PaymentsFlow",
     "Period", "Problem", "Ready", "Scheduled", "TaxRule", "When", "WorkingDayAt",
-    "check_against", "digest", "parse", "to_yaml",
+    "check_against", "digest", "fit", "parse", "to_yaml",
 ]  # fmt: skip
 
 
 def parse(text: str, source: str = "mapping") -> Mapping:
-    """The mapping that `text` (YAML) says. Raises MappingError with every problem found."""
-    raise NotImplementedError
+    """The mapping that `text` (YAML) says. Raises MappingError with every problem found; `source` is how they call
+    the text."""
+    mapping, problems = read_mapping(text, source)
+    if mapping is None:
+        raise MappingError(problems)
+    return msgspec.structs.replace(mapping, version=digest(mapping))
 
 
-def check_against(
-    mapping: Mapping, crm: Facts, crm_catalogue: Catalogue, books: Facts, books_catalogue: Catalogue
-) -> list[Problem]:
-    """What the mapping asks of the two systems that they cannot do, or do not have. Empty: it can be saved."""
-    raise NotImplementedError
+# Where it stands and how it is said is not what it means.
+_NOT_MEANING = frozenset({"line", "column", "version", "said", "implied", "text"})
 
 
 def digest(mapping: Mapping) -> str:
     """Sixteen hex digits that change exactly when the mapping's meaning does."""
-    raise NotImplementedError
+    said = msgspec.to_builtins(mapping)
+    meaning = msgspec.json.encode([_meaning(said | {"columns": None}), said["columns"]], order="deterministic")
+    return hashlib.sha256(meaning).hexdigest()[:16]
 
 
-def to_yaml(mapping: Mapping) -> str:
-    """The mapping as YAML, every default written out. `parse(to_yaml(m)).version == m.version`."""
-    raise NotImplementedError
+def _meaning(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {name: _meaning(value) for name, value in said.items() if name not in _NOT_MEANING}
+    return [_meaning(value) for value in said] if isinstance(said, list | tuple) else said

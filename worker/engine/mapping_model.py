@@ -1,7 +1,7 @@
 """What a pair's mapping says, read and valid: frozen, with the line of each rule for messages.
 
-It is the customer's choice which canonical fields travel, which way, transformed how, and who wins. `mapping.parse`
-makes it from text; nothing else should.
+It is the customer's choice which canonical fields travel, which way, transformed how, and who wins.
+`mapping.parse` makes it from text; nothing else should.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Problem(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         where = f"{self.source}.yaml" if "." not in self.source else self.source
         path = f"{self.path}: " if self.path else ""
-        return f"{where}:{self.line}:{self.column} {path}{self.message}" + (f" {self.hint}" if self.hint else "")
+        hint = f".  {self.hint}" if self.hint is not None else ""
+        return f"{where}:{self.line}:{self.column} {path}{self.message}{hint}"
 
 
 class MappingError(ValueError):
@@ -63,6 +64,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     authority       who wins when both sides changed the field
     after_posting   authority once the customer has a posted document, where that differs (legal name, by default)
     said            the mapping names the authority (False: it is the default of accounting)
+    implied         the mapping names no fields for its flow: kept in step only as far as both systems can (`fit`)
     conversion      from one side's value to the other's, and whether two values mean the same
     check           what a value must pass before it travels
     """
@@ -78,6 +80,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     check: CheckName | None = None
     after_posting: Authority | None = None
     said: bool = True
+    implied: bool = False
     line: int = 0
     column: int = 0
 
@@ -214,16 +217,20 @@ class PaymentsFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # What the books say of a deal, from allocations over its live documents (accounting.md, "Back to the deal").
+# Amounts are Money: as text for a deal's property they are the plain amount.
 SETTLEMENT: dict[str, FieldType] = {
     "state": FieldType.CODE,
-    "invoiced": FieldType.DECIMAL,
-    "paid_cash": FieldType.DECIMAL,
-    "credited": FieldType.DECIMAL,
-    "withheld": FieldType.DECIMAL,
-    "balance": FieldType.DECIMAL,
+    "invoiced": FieldType.MONEY,
+    "invoiced_net": FieldType.MONEY,
+    "paid_cash": FieldType.MONEY,
+    "credited": FieldType.MONEY,
+    "withheld": FieldType.MONEY,
+    "discount": FieldType.MONEY,
+    "written_off": FieldType.MONEY,
+    "balance": FieldType.MONEY,
     "due_date": FieldType.DAY,
     "settled_on": FieldType.DAY,
-    "number": FieldType.TEXT,
+    "numbers": FieldType.TEXT,
 }
 
 
@@ -239,10 +246,10 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     """Limits over a sliding 24 hours. `changed_share` is a fraction (0.10); a share counts only from
     `changed_at_least` changes on."""
 
-    changed_share: Decimal = Decimal("0.10")
+    changed_share: Decimal = Decimal("0.1")
     changed_at_least: int = 25
     removed: int = 5
-    emptied_share: Decimal = Decimal("0.10")
+    emptied_share: Decimal = Decimal("0.1")
     emptied_at_least: int = 10
     approvals: Approvals | None = None
 

@@ -31,8 +31,8 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class Agree(msgspec.Struct, frozen=True, kw_only=True, tag="agree"):
-    """Nothing to write. `base` is to be stored if `moved`. `differs`: the sides differ and may (a one-way rule whose
-    target has the authority, or an undo); `why` then says so."""
+    """Nothing to write. `base` is to be stored if `moved`. `differs`: the sides differ and may (a one-way rule
+    whose target has the authority, or an undo); `why` then says so."""
 
     base: Base
     moved: bool
@@ -284,8 +284,8 @@ def merge_values(
     *,
     posted: bool = False,
 ) -> Decided:
-    """`merge_record` for values by path: what a settlement brings to a deal is no record. A path that is missing is
-    ABSENT. `kind` says which paths form groups."""
+    """`merge_record` for values by path: what a settlement brings to a deal is no record. A path that is missing
+    is ABSENT. `kind` says which paths form groups."""
 
     def one(rule: FieldRule) -> Verdict:
         here, there = crm.get(rule.path("crm"), ABSENT), books.get(rule.path("books"), ABSENT)
@@ -343,13 +343,13 @@ def _aligned(rule: FieldRule, verdict: Verdict, winner: Authority) -> Verdict:
 
 
 def base_after(verdict: Take | Fill, stored: Value) -> Base:
-    """The base once the write of `verdict` is done: the target as the vendor `stored` it, the source as read. If the
-    vendor did not tell (ABSENT), what was sent stands for it."""
+    """The base once the write of `verdict` is done: the target as the vendor `stored` it, the source as read. If
+    the vendor did not tell (ABSENT), what was sent stands for it."""
     target = verdict.value if stored is ABSENT else stored
     return Base(verdict.seen, target) if verdict.source == "crm" else Base(target, verdict.seen)
 
 
-def late_rewrite(  # noqa: PLR0913 - two values and two times of one field, all needed, all named
+def late_rewrite(
     kind: FieldType,
     written: Value,
     seen: Value,
@@ -359,8 +359,8 @@ def late_rewrite(  # noqa: PLR0913 - two values and two times of one field, all 
     settles_s: float,
     region: str | None = None,
 ) -> bool:
-    """Whether `seen` is the vendor settling what we wrote, not a person's edit: within `settles_s` of the write and,
-    by canonical key, what we had written. Then the base moves and nothing is written."""
+    """Whether `seen` is the vendor settling what we wrote, not a person's edit: within `settles_s` of the write
+    and, by canonical key, what we had written. Then the base moves and nothing is written."""
     settled_by = written_at + timedelta(seconds=settles_s)
     return written_at <= seen_at <= settled_by and key(kind, written, region) == key(kind, seen, region)
 

@@ -179,8 +179,8 @@ def _state(invoiced: int, balance_left: Decimal, rows: Sequence[Settled]) -> Set
     if not invoiced:
         return "not_invoiced"
     if balance_left > 0:
-        return "part_paid" if any(row.total for row in rows) else "open"
-    return "settled" if any(row.credit or row.written_off for row in rows) else "paid"
+        return "part_paid" if any(row.total != 0 for row in rows) else "open"
+    return "settled" if any(row.credit != 0 or row.written_off != 0 for row in rows) else "paid"
 
 
 def _due(live: Sequence[Invoice], open_refs: set[str]) -> date | None:

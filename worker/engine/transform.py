@@ -18,7 +18,7 @@ import msgspec
 from connectors.canon.fields import FieldType, Value, folded, key, phone_e164
 from connectors.canon.values import ABSENT, Address, Money, Price, TaxId, TaxIdentity, Terms
 from connectors.kit.contract import Side
-from worker.engine.check import compact_tax_id, tax_scheme, territories
+from worker.engine.check import tax_scheme, territories
 
 T = FieldType
 
@@ -88,8 +88,8 @@ class _Named(msgspec.Struct, frozen=True):
     most: int = 0
 
 
-# `upper`, `lower`, `trim` and `phone` have a way back because texts and numbers are compared folded: what comes back
-# means the same, if not in the same letters.
+# `upper`, `lower`, `trim` and `phone` have a way back because texts and numbers are compared folded: what comes
+# back means the same, if not in the same letters.
 TRANSFORMS: dict[str, _Named] = {
     "phone": _Named(_phone, _same, most=1),
     "upper": _Named(lambda text, args: text.upper(), _same),
@@ -104,8 +104,8 @@ TRANSFORMS: dict[str, _Named] = {
 
 
 class Transform(msgspec.Struct, frozen=True):
-    """A named transform of text: `phone(US)`, `prefix(AC-)`, `first(3)` ... It runs from the CRM to the books; back
-    only if `invertible`."""
+    """A named transform of text: `phone(US)`, `prefix(AC-)`, `first(3)` ... It runs from the CRM to the books;
+    back only if `invertible`."""
 
     name: str
     args: tuple[str, ...] = ()
@@ -310,8 +310,8 @@ def _address_text(value: Address) -> str:
 
 
 def to_text(value: Value) -> str | Unconvertible | None:
-    """One text for a value that is there: what a plain property holds. None: it has nothing a text could say (a tax
-    status without a number)."""
+    """One text for a value that is there: what a plain property holds. None: it has nothing a text could say (a
+    tax status without a number)."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -411,8 +411,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         return from_text(target if target is not None else T.TEXT, text, current, self.region)
 
     def same(self, crm: Value, books: Value) -> bool:
-        """Whether the two mean the same, by canonical key, through the conversion one way or the other: what has no
-        way back is compared forwards, what is poorer on one side (a tax id as text) in the poorer form."""
+        """Whether the two mean the same, by canonical key, through the conversion one way or the other: what has
+        no way back is compared forwards, what is poorer on one side (a tax id as text) in the poorer form."""
         if ABSENT in (crm, books):
             return crm is books
         there, back = self.to_books(crm, books), self.to_crm(books, crm)

@@ -42,6 +42,12 @@ def digest_of(record: AnyRecord) -> tuple[str, str]:
     return body, hashlib.blake2b(encode(content), digest_size=16).hexdigest()
 
 
+def _party(record: AnyRecord) -> str | None:
+    """Whose document or deal it is."""
+    ref = getattr(record, "customer", None) or getattr(record, "sold_to", None)
+    return ref if isinstance(ref, str) else None
+
+
 async def read_cursors(tx: Unit, connection_id: str, kinds: Iterable[Kind]) -> dict[Kind, str | None]:
     rows = await tx.all(select(cursors.c.kind, cursors.c.cursor).where(cursors.c.connection_id == connection_id))
     known = {row["kind"]: row["cursor"] for row in rows}
@@ -59,9 +65,8 @@ async def store_pages(
     gone = [stone for page in pages for stone in page.gone]
     moved += await _store_tombstones(tx, connection_id, gone)
     await _store_bad_rows(tx, connection_id, pages, now)
-    for page in pages:
-        for kind in page.scanned:
-            moved += await _finish_scan(tx, connection_id, kind, scans.get(kind.value, 0) + 1)
+    for kind in {kind for page in pages for kind in page.scanned}:
+        await _finish_scan(tx, connection_id, kind, scans.get(kind.value, 0) + 1)
     await _move_cursors(tx, connection_id, pages, now)
     await mark_dirty(tx, listeners, moved)
     return Stored(seen=len(records) + len(gone), moved=len(moved))
@@ -126,6 +131,7 @@ async def _store_records(
                 "body": body,
                 "digest": digest,
                 "marker": record.marker,
+                "party": _party(record),
                 "gone": None,
                 "survivor": None,
                 "scan": scans.get(kind.value, 0) + 1,
@@ -215,7 +221,7 @@ async def _store_bad_rows(tx: Unit, connection_id: str, pages: Sequence[Page], n
         await tx.run(tx.upsert(bad_rows), list(rows.values()))
 
 
-async def _finish_scan(tx: Unit, connection_id: str, kind: Kind, scan: int) -> list[tuple[Kind, str]]:
+async def _finish_scan(tx: Unit, connection_id: str, kind: Kind, scan: int) -> None:
     """A complete listing ended: what it did not show is missed once more. Twice missed is only *suspected* to be
     gone; a read by id decides (see `suspects`)."""
     where = and_(mirror.c.connection_id == connection_id, mirror.c.kind == kind.value)
@@ -229,7 +235,16 @@ async def _finish_scan(tx: Unit, connection_id: str, kind: Kind, scan: int) -> l
         .where(cursors.c.connection_id == connection_id, cursors.c.kind == kind.value)
         .values(scan=scan)
     )
-    return []
+
+
+async def missed_once(tx: Unit, connection_id: str) -> set[Kind]:
+    """Kinds with records that the last complete listing did not show."""
+    rows = await tx.rows(
+        select(mirror.c.kind)
+        .where(mirror.c.connection_id == connection_id, mirror.c.missed == 1, mirror.c.gone.is_(None))
+        .distinct()
+    )
+    return {Kind(kind) for (kind,) in rows}
 
 
 async def suspects(tx: Unit, connection_id: str) -> list[tuple[Kind, str]]:
@@ -389,6 +404,24 @@ async def load_all(tx: Unit, connection_id: str, kind: Kind) -> list[AnyRecord]:
         .order_by(mirror.c.ref)
     )
     return [decode(body) for (body,) in rows]
+
+
+async def load_of(tx: Unit, connection_id: str, kind: Kind, parties: Sequence[str]) -> list[AnyRecord]:
+    """Live records of a kind of these customers."""
+    found: list[AnyRecord] = []
+    for part in chunks(parties):
+        rows = await tx.rows(
+            select(mirror.c.body)
+            .where(
+                mirror.c.connection_id == connection_id,
+                mirror.c.kind == kind.value,
+                mirror.c.party.in_(part),
+                mirror.c.gone.is_(None),
+            )
+            .order_by(mirror.c.ref)
+        )
+        found += [decode(body) for (body,) in rows]
+    return found
 
 
 async def unlinked(tx: Unit, pair_id: str, side: Side, connection_id: str, kind: Kind) -> list[AnyRecord]:

@@ -348,6 +348,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     stored: AnyRecord | None = None
     outcome: str | None = None
     request_id: str | None = None
+    customer: str | None = None
     stale: bool = False
 
 
@@ -365,6 +366,8 @@ async def step(tx: Unit, moves: Sequence[Step]) -> list[str]:
             values["stored"] = encode(move.stored).decode()
         if move.outcome is not None:
             values["outcome"] = move.outcome
+        if move.customer is not None:
+            values["customer"] = move.customer
         if move.request_id is not None:
             values["request_id"] = move.request_id
         if move.stale:
@@ -439,3 +442,16 @@ async def totals(tx: Unit, plan_id: str) -> tuple[int, dict[str, Decimal]]:
     for currency, amount in rows:
         net[currency] = net.get(currency, Decimal(0)) + amount
     return len(rows), net
+
+
+async def customers_with_documents(tx: Unit, pair_id: str, refs: Sequence[str]) -> set[str]:
+    """Of these books customers, those that a done change has posted a document to."""
+    found: set[str] = set()
+    for part in chunks(list(dict.fromkeys(refs))):
+        rows = await tx.rows(
+            select(changes.c.customer)
+            .where(changes.c.pair_id == pair_id, changes.c.state == "done", changes.c.customer.in_(part))
+            .distinct()
+        )
+        found |= {ref for (ref,) in rows}
+    return found

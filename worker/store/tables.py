@@ -163,6 +163,7 @@ mirror = Table(
     Column("body", Text, nullable=False),
     Column("digest", String(32), nullable=False),
     Column("marker", WORD),
+    Column("party", REF),  # whose document or deal it is
     Column("gone", WORD),  # deleted | archived | merged | unreachable
     Column("survivor", REF),
     Column("scan", Integer, nullable=False, server_default="0"),  # the listing that last showed it
@@ -170,6 +171,7 @@ mirror = Table(
     Column("seen_at", Instant, nullable=False),
     Column("verified_at", Instant),
     Index("ix_mirror_marker", "connection_id", "marker"),
+    Index("ix_mirror_party", "connection_id", "kind", "party"),
 )
 
 bad_rows = Table(
@@ -271,7 +273,7 @@ positions = Table(
     Column("planned_on", String(10), nullable=False),
     Column("net", Amount, nullable=False),
     Column("currency", String(3), nullable=False),
-    Column("generation", Integer, nullable=False, server_default="1"),
+    Column("generation", Integer, nullable=False, server_default="0"),
     Column("state", WORD, nullable=False),  # open | billed | spent | settled | history
     Column("reason", Text),
     Column("created_at", Instant, nullable=False),
@@ -400,6 +402,7 @@ changes = Table(
     Column("record", Text),  # the record to create
     Column("requires", Text, nullable=False, server_default="[]"),  # what must still be true
     Column("marker", WORD),
+    Column("customer", REF),  # whom a done document was posted to, by the books' ref
     Column("net", Amount),
     Column("total", Amount),
     Column("currency", String(3)),
@@ -419,6 +422,7 @@ changes = Table(
     Index("ix_changes_state", "plan_id", "state", "seq"),
     Index("ix_changes_open", "pair_id", "state"),
     Index("ix_changes_marker", "marker"),
+    Index("ix_changes_customer", "pair_id", "customer"),
     Index("ix_changes_source", "pair_id", "source_kind", "source_ref"),
     Index(
         "uq_changes_record",

@@ -171,7 +171,8 @@ _LISTS = {
         name string|domain string|phone string|website string|address string|address2 string|city string
         state string|zip string|country string|industry string|description string|lifecyclestage enumeration
         numberofemployees number|annualrevenue number|hubspot_owner_id enumeration|hs_additional_domains string
-        hs_merged_object_ids string ro|createdate datetime ro|hs_lastmodifieddate datetime ro|hs_object_id number ro""",
+        hs_merged_object_ids string ro|hs_object_id number ro
+        createdate datetime ro|hs_lastmodifieddate datetime ro""",
     "deals": """
         dealname string|amount number|dealstage enumeration|pipeline enumeration|closedate datetime
         dealtype enumeration|description string|deal_currency_code enumeration|hubspot_owner_id enumeration
@@ -180,7 +181,8 @@ _LISTS = {
         hs_is_closed_won bool calc|hs_is_closed_lost bool calc|hs_deal_stage_probability number calc
         hs_closed_amount number calc|hs_tcv number calc|hs_acv number calc|hs_arr number calc|hs_mrr number calc
         num_associated_contacts number calc|hs_num_of_associated_line_items number calc
-        hs_merged_object_ids string ro|createdate datetime ro|hs_lastmodifieddate datetime ro|hs_object_id number ro""",
+        hs_merged_object_ids string ro|hs_object_id number ro
+        createdate datetime ro|hs_lastmodifieddate datetime ro""",
     "products": """
         name string|description string|price number|hs_sku string|hs_cost_of_goods_sold number|hs_price_usd number
         hs_price_eur number|recurringbillingfrequency enumeration|hs_recurring_billing_period string
@@ -198,7 +200,9 @@ _LISTS = {
 }
 
 _CHOICES = {
-    "lifecyclestage": "subscriber lead marketingqualifiedlead salesqualifiedlead opportunity customer evangelist other",
+    "lifecyclestage": (
+        "subscriber lead marketingqualifiedlead salesqualifiedlead opportunity customer evangelist other"
+    ),
     "hs_lead_status": "NEW OPEN IN_PROGRESS OPEN_DEAL UNQUALIFIED ATTEMPTED_TO_CONTACT CONNECTED BAD_TIMING",
     "dealtype": "newbusiness existingbusiness",
     "hs_product_type": "inventory non_inventory service",
@@ -321,13 +325,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "Sandbox portal"
     time_zone: str = "US/Eastern"
     tier: str = "starter"
-    currencies: dict[str, Decimal] = {"USD": Decimal(1), "EUR": Decimal("1.10")}
+    currencies: dict[str, Decimal] = msgspec.field(
+        default_factory=lambda: {"USD": Decimal(1), "EUR": Decimal("1.10")}
+    )
     pipelines: tuple[Pipeline, ...] = (DEFAULT_PIPELINE,)
     owners: tuple[Owner, ...] = DEFAULT_OWNERS
     tax_rates: tuple[TaxRate, ...] = ()
     roll_up: str | None = None
     rules: dict[str, tuple[str, ...]] = {}
-    private_tokens: dict[str, frozenset[str] | None] = {"pat-na1-sandbox": None}
+    private_tokens: dict[str, frozenset[str] | None] = msgspec.field(
+        default_factory=lambda: {"pat-na1-sandbox": None}
+    )
     client_id: str = "sandbox-client"
     client_secret: str = "sandbox-secret"  # noqa: S105 - a sandbox's, worth nothing elsewhere
 

@@ -134,15 +134,27 @@ def _home(amount: Decimal) -> dict[str, str]:
     return {"hs_deal_amount_in_home_currency": text, "amount_in_home_currency": text}
 
 
-LINE_FIGURES = frozenset(
-    (
-        "amount hs_total_discount hs_pre_discount_amount hs_tax_rate hs_tax_label hs_tax_amount hs_post_tax_amount "
-        "hs_term_in_months hs_mrr hs_arr hs_acv hs_tcv"
-    ).split()
-)
-DEAL_FIGURES = frozenset(
-    (
-        "hs_deal_amount_in_home_currency amount_in_home_currency hs_exchange_rate hs_is_closed hs_is_closed_won "
-        "hs_is_closed_lost hs_deal_stage_probability hs_closed_amount"
-    ).split()
-)
+LINE_FIGURES = {
+    "amount",
+    "hs_total_discount",
+    "hs_pre_discount_amount",
+    "hs_tax_rate",
+    "hs_tax_label",
+    "hs_tax_amount",
+    "hs_post_tax_amount",
+    "hs_term_in_months",
+    "hs_mrr",
+    "hs_arr",
+    "hs_acv",
+    "hs_tcv",
+}
+DEAL_FIGURES = {
+    "hs_deal_amount_in_home_currency",
+    "amount_in_home_currency",
+    "hs_exchange_rate",
+    "hs_is_closed",
+    "hs_is_closed_won",
+    "hs_is_closed_lost",
+    "hs_deal_stage_probability",
+    "hs_closed_amount",
+}

@@ -1,7 +1,7 @@
 """The portal: what can be done to its records, by a person or through the API, and what follows from it.
 
-A write is first drafted (everything that could be refused is refused there) and then committed, so that a batch can
-be all or nothing. https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis
+A write is first drafted (everything that could be refused is refused there) and then committed, so that a batch
+can be all or nothing. https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis
 """
 
 from __future__ import annotations
@@ -80,7 +80,11 @@ class Portal:
     """One HubSpot account. `now_ms` is the clock; `emit` hears of every change."""
 
     def __init__(
-        self, account: Account, now_ms: Callable[[], int], emit: Callable[[Event], None], delay_ms: Callable[[], int]
+        self,
+        account: Account,
+        now_ms: Callable[[], int],
+        emit: Callable[[Event], None],
+        delay_ms: Callable[[], int],
     ) -> None:
         self.account = account
         self.now_ms = now_ms
@@ -280,8 +284,10 @@ class Portal:
         from the other. Raises Refusal."""
         table = self.tables[kind.name]
         primary, other = table.find(primary_id), table.find(other_id)
-        if primary is None or other is None or primary.id == other.id:
-            raise not_found() if primary is None or other is None else invalid("A record cannot be merged with itself")
+        if primary is None or other is None:
+            raise not_found()
+        if primary.id == other.id:
+            raise invalid("A record cannot be merged with itself")
         record_id, table.next_id = table.next_id, table.next_id + 1
         properties = self._blended(kind, primary, other, record_id)
         ties = [*self.links.ties_of(kind.name, primary.id), *self.links.ties_of(kind.name, other.id)]
@@ -301,7 +307,7 @@ class Portal:
         return table.records[record_id]
 
     def _blended(self, kind: ObjectType, primary: Record, other: Record, record_id: int) -> dict[str, str]:
-        olds = [p for p in (primary, other) for p in (*_merged_ids(p), str(p.id))]
+        olds = [old for record in (primary, other) for old in (*_merged_ids(record), str(record.id))]
         blended = {**other.properties, **primary.properties}
         blended["createdate"] = min(primary.properties["createdate"], other.properties["createdate"])
         blended[kind.modified] = self._later(max(r.properties[kind.modified] for r in (primary, other)))
@@ -348,7 +354,8 @@ class Portal:
         self._after_tie(tie)
 
     def check_tie(self, tie: Tie) -> None:
-        """Refuse a tie to what is not there, between types that cannot be tied, or of a line item to a second deal."""
+        """Refuse a tie to what is not there, between types that cannot be tied, or of a line item to a second
+        deal."""
         if (tie.source, tie.target) not in DEFAULT_TYPES:
             raise invalid(f"No association definition exists between {tie.source} and {tie.target}")
         for name, record_id in ((tie.source, tie.source_id), (tie.target, tie.target_id)):
@@ -370,7 +377,9 @@ class Portal:
         for end in (tie, tie.turned()):
             if (end.source, end.target) == ("contacts", "companies"):
                 primary = self.links.primary("contacts", end.source_id, "companies")
-                self._note("contacts", end.source_id, "associatedcompanyid", "" if primary is None else str(primary))
+                self._note(
+                    "contacts", end.source_id, "associatedcompanyid", "" if primary is None else str(primary)
+                )
             if (end.source, end.target) == ("deals", "contacts"):
                 count = len(self.near("deals", end.source_id, "contacts"))
                 self._note("deals", end.source_id, "num_associated_contacts", str(count))
@@ -448,22 +457,26 @@ class Portal:
                 table.catalogue[name] = _with_options(table.catalogue[name], choices[name])
 
 
-COPIED_FROM_PRODUCT = frozenset(
-    (
-        "name description price hs_sku hs_cost_of_goods_sold recurringbillingfrequency hs_recurring_billing_period"
-    ).split()
-)
+COPIED_FROM_PRODUCT = {
+    "name",
+    "description",
+    "price",
+    "hs_sku",
+    "hs_cost_of_goods_sold",
+    "recurringbillingfrequency",
+    "hs_recurring_billing_period",
+}
 
 
 def _with_options(prop: Property, choices: Mapping[str, str]) -> Property:
-    options = tuple(Option(label=label, value=value, displayOrder=n) for n, (value, label) in enumerate(choices.items()))
+    options = tuple(
+        Option(label=label, value=value, displayOrder=n) for n, (value, label) in enumerate(choices.items())
+    )
     return msgspec.structs.replace(prop, options=options)
 
 
 def _merged_ids(record: Record) -> list[str]:
-    return record.properties.get("hs_merged_object_ids", "").split(";") if record.properties.get(
-        "hs_merged_object_ids"
-    ) else []
+    return [old for old in record.properties.get("hs_merged_object_ids", "").split(";") if old != ""]
 
 
 def _integer(text: str) -> int:

@@ -50,7 +50,13 @@ def invalid(message: str, **more: Any) -> Refusal:
 def values_invalid(flaws: Sequence[Flaw]) -> Refusal:
     """400 for property values: the message itself carries a JSON list, one entry for each flaw."""
     listed = [
-        {"isValid": False, "message": f.message, "error": f.error, "name": f.name, "localizedErrorMessage": f.message}
+        {
+            "isValid": False,
+            "message": f.message,
+            "error": f.error,
+            "name": f.name,
+            "localizedErrorMessage": f.message,
+        }
         for f in flaws
     ]
     errors = [{"message": f.message, "code": f.error, "context": {"propertyName": [f.name]}} for f in flaws]
@@ -125,8 +131,8 @@ def token_expired(seconds_ago: int, expire_time: str) -> Refusal:
 def missing_scopes(scopes: Sequence[str]) -> Refusal:
     """403 that names the scopes, any one of which would do."""
     message = (
-        "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
-        "https://developers.hubspot.com/scopes."
+        "This app hasn't been granted all required scopes to make this call. Read more about required scopes "
+        "here: https://developers.hubspot.com/scopes."
     )
     detail = {
         "message": "One or more of the following scopes are required.",
@@ -148,5 +154,3 @@ def rate_limited(policy: str, correlation_id: str) -> Body:
         "policyName": policy,
         "requestId": correlation_id,
     }
-
-

@@ -144,7 +144,9 @@ def to_wire(prop: Property, raw: object) -> str:
     return _TAKES[prop.type](prop, text) if text != "" else ""
 
 
-def checked(catalogue: dict[str, Property], sent: dict[str, object], *, person: bool) -> tuple[dict[str, str], list[Flaw]]:
+def checked(
+    catalogue: dict[str, Property], sent: dict[str, object], *, person: bool
+) -> tuple[dict[str, str], list[Flaw]]:
     """Stored values for what was sent, and what is wrong with the rest. A `person` is the sandbox's own hand in
     seeds: read-only properties may be set there, so that imported histories have their dates."""
     wire: dict[str, str] = {}

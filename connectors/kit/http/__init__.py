@@ -1,4 +1,4 @@
-"""The one way from here to a vendor: auth, pace, one table of verdicts, deadlines, and never a write sent twice."""
+"""The one way from here to a vendor: auth, pace, one table of verdicts, deadlines, no write sent twice."""
 
 from connectors.kit.http.answer import Answer, Explanation
 from connectors.kit.http.client import Http

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -52,3 +55,27 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     next: Next | None = None
     wait_s: float | None = None
+
+
+def is_whole(answer: Answer) -> bool:
+    """Whether the body is whole JSON, or empty where it may be: an error, 202 to 205, 304, or said to be empty."""
+    if not answer.body:
+        declared = answer.headers.get("Content-Length") == "0"
+        return declared or answer.status not in (200, 201)
+    try:
+        msgspec.json.decode(answer.body, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def retry_after_s(header: str | None, now: datetime) -> float | None:
+    """Retry-After in seconds from now: a number or a date (RFC 9110, 10.2.3). None if it says neither."""
+    if header is None:
+        return None
+    with suppress(ValueError):
+        seconds = float(header)
+        return seconds if 0 <= seconds < float("inf") else None
+    with suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
+    return None

@@ -53,9 +53,9 @@ class Seen(msgspec.Struct, frozen=True):
 class Sandbox(abc.ABC):
     """A vendor's stand-in on loopback.
 
-    A vendor's sandbox gives `routes()`, and as it needs: `limiters_for` (which windows a request counts against),
+    A vendor's sandbox gives `routes()`, and as it needs: `limiters_for` (the windows a request counts against),
     `over_limit` (the vendor's own 429), `dress` (headers on every answer), `state`/`load`/`reset`. Its handlers
-    read `self.clock`, answer with `reply`, and honour `request.get("stale")`. `limits=False` turns rate limits off.
+    read `self.clock`, answer with `reply`, and honour `request.get("stale")`. `limits=False`: no rate limits.
 
     Control from another process, never counted, limited or harmed by faults:
     POST /_sandbox/clock/advance {"seconds": 60}; GET, POST and DELETE /_sandbox/faults (POST adds one fault or a

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from connectors.quickbooks.sandbox import faults
+from connectors.quickbooks.sandbox.applications import Applications
 from connectors.quickbooks.sandbox.ledger import Ledger
 from connectors.quickbooks.sandbox.schema import ENTITIES, NAME_FIELD, PEOPLE, TRANSACTIONS
 
@@ -76,6 +77,7 @@ class Company:
         self.rows: dict[str, dict[str, Row]] = {name: {} for name in ENTITIES}
         self.gone: dict[str, dict[str, datetime]] = {name: {} for name in ENTITIES}
         self.ledger = Ledger()
+        self.applications = Applications()
         self.open: dict[str, Decimal] = {}
         self.rates: dict[str, list[tuple[date, Decimal]]] = {}
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
@@ -221,7 +223,8 @@ class Company:
         """Replace a transaction's postings, and the balances of the accounts they touch."""
         for account, balance in self.ledger.book(entity, id, postings).items():
             row = self.rows["Account"][account]
-            row["CurrentBalance"] = row["CurrentBalanceWithSubAccounts"] = balance
+            sign = {"Asset": 1, "Liability": -1, "Equity": -1}.get(row["Classification"], 0)
+            row["CurrentBalance"] = row["CurrentBalanceWithSubAccounts"] = sign * balance
 
     # ----------------------------------------------------------------- inside
 

@@ -12,7 +12,7 @@ class QuickBooksFault(Exception):
     """One refused request. `status` is the HTTP status; `lower_case` marks answers of the gateway in front of the
     service, whose keys are lower-case."""
 
-    def __init__(  # noqa: PLR0913 - the members of the wire format
+    def __init__(
         self,
         code: str,
         message: str,

@@ -213,9 +213,7 @@ TRANSACTIONS = ("Invoice", "CreditMemo", "Payment")
 
 # Set by the company, whatever a body says.
 DERIVED = frozenset(
-    "Id SyncToken MetaData domain sparse status Balance BalanceWithJobs HomeBalance TotalAmt HomeTotalAmt UnappliedAmt "
-    "RemainingCredit LinkedTxn FullyQualifiedName Level CurrentBalance CurrentBalanceWithSubAccounts DeliveryInfo "
-    "InvoiceLink OverDueBalance TotalRevenue TotalExpense AvgCost".split()
+    ["Id", "SyncToken", "MetaData", "domain", "sparse", "status", "Balance", "BalanceWithJobs", "HomeBalance", "TotalAmt", "HomeTotalAmt", "UnappliedAmt", "RemainingCredit", "LinkedTxn", "FullyQualifiedName", "Level", "CurrentBalance", "CurrentBalanceWithSubAccounts", "DeliveryInfo", "InvoiceLink", "OverDueBalance", "TotalRevenue", "TotalExpense", "AvgCost"]
 )
 
 LINE_PROPERTIES = _words(

@@ -1,0 +1,1 @@
+"""A folder of CSV files, read and written as a CRM or as books."""

@@ -1,0 +1,267 @@
+"""What planning comes to, gathered while it decides: changes to write, questions to ask, what agrees and what
+waits. Pure; the use case stores it in one go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from connectors.canon.fields import FieldType, Value, assemble, read, to_json
+from connectors.canon.records import AnyRecord, Customer, Deal, Item, Kind, kind_of
+from connectors.canon.values import ABSENT
+from connectors.kit.contract import Side
+from worker.engine.check import check
+from worker.engine.mapping import FieldRule
+from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Suspend, Take, Verdict
+from worker.engine.plan import Change, FieldChange, Flow, Relied, relied_digest
+from worker.engine.transform import Unconvertible
+
+OTHER: dict[Side, Side] = {"crm": "books", "books": "crm"}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A question for a person, with its inputs' fingerprint."""
+
+    what: str
+    kind: Kind
+    side: Side
+    ref: str
+    title: str
+    reason: str
+    rule: str = ""
+    link_id: str | None = None
+    crm: Any = None
+    books: Any = None
+    base: Any = None
+    candidates: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        inputs = (self.what, self.rule, self.crm, self.books, self.base, [c.get("ref") for c in self.candidates])
+        text = msgspec.json.Encoder(decimal_format="string", order="sorted").encode(inputs)
+        return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A dirty record: which row of the dirty set a decision is about."""
+
+    side: Side
+    kind: Kind
+    ref: str
+
+
+class Drawing:
+    """The parts of a plan while it is drawn."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.asked: list[Asked] = []
+        self.answered: list[tuple[Kind, str, str]] = []
+        self.bases: list[tuple[str, str, Base, str]] = []
+        self.settled: list[Subject] = []
+        self.waiting: list[tuple[Subject, str]] = []
+        self.notes: list[str] = []
+
+    def settle(self, subjects: Iterable[Subject]) -> None:
+        self.settled.extend(subjects)
+
+    def wait(self, subjects: Iterable[Subject], reason: str) -> None:
+        self.waiting.extend((subject, reason) for subject in subjects)
+
+
+def title_of(record: AnyRecord) -> str:
+    """What people call a record."""
+    match record:
+        case Customer():
+            names: tuple[Any, ...] = (record.legal_name, record.display_name)
+        case Deal() | Item():
+            names = (record.name,)
+        case _:
+            names = (getattr(record, "number", None),)
+    return next((name for name in names if isinstance(name, str) and name), record.ref)
+
+
+def field_change(rule: FieldRule, verdict: Take | Fill) -> FieldChange:
+    """A merge verdict as one field of a change."""
+    target = rule.path(verdict.target)
+    types = {"crm": rule.crm_type or FieldType.TEXT, "books": rule.books_type or FieldType.TEXT}
+    return FieldChange(
+        path=target,
+        rule=rule.key,
+        type=types[verdict.target],
+        before=verdict.before,
+        after=verdict.value,
+        seen=verdict.seen,
+        seen_type=types[verdict.source],
+        overwrites=verdict.overwrites if isinstance(verdict, Take) else ABSENT,
+        empties=verdict.empties if isinstance(verdict, Take) else False,
+    )
+
+
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
+    """Two linked records to merge, and the rows of the dirty set that led here."""
+
+    link_id: str
+    crm: AnyRecord
+    books: AnyRecord
+    subjects: tuple[Subject, ...]
+
+    def record(self, side: Side) -> AnyRecord:
+        return self.crm if side == "crm" else self.books
+
+
+def draw_link(
+    drawing: Drawing,
+    flow: Flow,
+    linked: Linked,
+    verdicts: list[tuple[FieldRule, Verdict]],
+    new_id: Callable[[str], str],
+    flapping: Mapping[tuple[Side, str, str], bool],
+) -> None:
+    """Turn one link's verdicts into changes (one a side at most), questions and bases. `flapping`: fields,
+    as (side, ref, rule), that were written more than three times within the hour."""
+    fields: dict[Side, list[FieldChange]] = {"crm": [], "books": []}
+    why: dict[Side, list[str]] = {"crm": [], "books": []}
+    waits: list[str] = []
+    kind = kind_of(linked.crm)
+    for rule, verdict in verdicts:
+        match verdict:
+            case Agree():
+                if verdict.moved:
+                    drawing.bases.append((linked.link_id, rule.key, verdict.base, "agreed"))
+                drawing.answered.append((kind, linked.crm.ref, rule.key))
+            case Take() | Fill():
+                if flapping.get((verdict.target, linked.record(verdict.target).ref, rule.key), False):
+                    waits.append(
+                        f"{rule.path(verdict.target)} changed back and forth more than three times this hour"
+                    )
+                    continue
+                drawing.answered.append((kind, linked.crm.ref, rule.key))
+                fields[verdict.target].append(field_change(rule, verdict))
+                why[verdict.target].append(f"{rule.path(verdict.target)}: {verdict.why}")
+            case Ask():
+                drawing.asked.append(_question(linked, kind, rule, verdict))
+                waits.append(f"{rule.path('books')}: a person decides")
+            case Hold():
+                waits.append(f"{rule.path(verdict.side)}: {verdict.reason}")
+            case Suspend():
+                drawing.notes.append(f"{rule.key}: {verdict.reason}")
+    sides: tuple[Side, Side] = ("books", "crm")
+    for side in sides:
+        if fields[side]:
+            drawing.changes.append(_update(flow, linked, kind, side, fields[side], "; ".join(why[side]), new_id))
+    if waits:
+        drawing.wait(linked.subjects, "; ".join(waits))
+    elif not (fields["crm"] or fields["books"]):
+        drawing.settle(linked.subjects)
+
+
+def _update(
+    flow: Flow,
+    linked: Linked,
+    kind: Kind,
+    side: Side,
+    fields: list[FieldChange],
+    why: str,
+    new_id: Callable[[str], str],
+) -> Change:
+    source = linked.record(OTHER[side])
+    return Change(
+        id=new_id("ch"),
+        flow=flow,
+        side=side,
+        kind=kind,
+        operation="update",
+        source_kind=kind,
+        source_ref=source.ref,
+        title=title_of(linked.record(side)),
+        why=why,
+        ref=linked.record(side).ref,
+        link_id=linked.link_id,
+        fields=tuple(fields),
+    )
+
+
+def _question(linked: Linked, kind: Kind, rule: FieldRule, verdict: Ask) -> Asked:
+    return Asked(
+        what="field",
+        kind=kind,
+        side="crm",
+        ref=linked.crm.ref,
+        title=f"{title_of(linked.crm)}, {rule.path('books')}",
+        reason=verdict.reason,
+        rule=rule.key,
+        link_id=linked.link_id,
+        crm=to_json(verdict.crm),
+        books=to_json(verdict.books),
+        base={"crm": to_json(verdict.base.crm), "books": to_json(verdict.base.books)}
+        if verdict.base is not None
+        else None,
+    )
+
+
+def draw_create(
+    flow: Flow,
+    source: AnyRecord,
+    source_side: Side,
+    rules: Iterable[FieldRule],
+    marker: str,
+    why: str,
+    new_id: Callable[[str], str],
+    region: str | None = None,
+) -> Change | str:
+    """A change that makes `source`'s counterpart on the other side, or the reason why it cannot be made yet."""
+    target = OTHER[source_side]
+    kind = kind_of(source)
+    values: dict[str, Value] = {}
+    fields: list[FieldChange] = []
+    for rule in rules:
+        if rule.stays_home or not rule.writes(target):
+            continue
+        seen = read(source, rule.path(source_side))
+        if seen is ABSENT or seen is None:
+            continue
+        value = rule.conversion.to_books(seen) if target == "books" else rule.conversion.to_crm(seen)
+        if isinstance(value, Unconvertible):
+            return f"{rule.path(source_side)}: {value.reason}"
+        failed = check(rule.check, seen, region) if rule.check is not None else None
+        if failed is not None:
+            return f"{rule.path(source_side)}: {failed}"
+        values[rule.path(target)] = value
+        types = {"crm": rule.crm_type or FieldType.TEXT, "books": rule.books_type or FieldType.TEXT}
+        fields.append(
+            FieldChange(
+                path=rule.path(target),
+                rule=rule.key,
+                type=types[target],
+                before=ABSENT,
+                after=value,
+                seen=seen,
+                seen_type=types[source_side],
+            )
+        )
+    name = "legal_name" if kind is Kind.CUSTOMER else "name"
+    if not values.get(name):
+        named = read(source, name)
+        if not isinstance(named, str) or not named.strip():
+            return "it has no name"
+        values[name] = named
+    more: dict[str, Any] = {"is_person": source.is_person} if isinstance(source, Customer) else {}
+    return Change(
+        id=new_id("ch"),
+        flow=flow,
+        side=target,
+        kind=kind,
+        operation="create",
+        source_kind=kind,
+        source_ref=source.ref,
+        title=title_of(source),
+        why=why,
+        fields=tuple(fields),
+        record=assemble(kind, values, **more),
+        requires=(Relied(source_side, kind, source.ref, relied_digest(source)),),
+        marker=marker,
+    )

@@ -1,0 +1,135 @@
+"""What every use case is given: the store, open connectors, ids and a place to say how far it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import aiohttp
+import msgspec
+
+from connectors.kit.contract import Catalogue, Clock, Connector, Deps, Side
+from worker.engine.mapping import Mapping as PairMapping
+from worker.engine.mapping import parse
+from worker.store import connections as store
+from worker.store.connections import Pair
+from worker.store.database import Database
+from worker.store.runs import Lane
+from worker.vault import StoredTokens, Vault
+
+SIDES: tuple[Side, Side] = ("crm", "books")
+OTHER: dict[Side, Side] = {"crm": "books", "books": "crm"}
+
+Say: TypeAlias = Callable[[str, int, int], Awaitable[None]]
+
+
+async def say_nothing(step: str, done: int, total: int) -> None:
+    """For whoever does not want to know."""
+
+
+class CallCount:
+    """Vendor calls of one connection, by operation."""
+
+    def __init__(self) -> None:
+        self.reads: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+
+    def count(self, operation: str, *, write: bool) -> None:
+        (self.writes if write else self.reads)[operation] += 1
+
+    @property
+    def total(self) -> int:
+        return self.reads.total() + self.writes.total()
+
+
+class Office:
+    """One worker's desk: open it once, close it at the end."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        vault: Vault,
+        registry: Mapping[str, type[Connector]],
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        lane: Lane = "realtime",
+    ) -> None:
+        self.db, self.vault, self.registry = db, vault, registry
+        self.session, self.clock, self.lane = session, clock, lane
+        self.calls: dict[str, CallCount] = {}
+        self._open: dict[str, tuple[dict[str, str], Connector]] = {}
+
+    async def connector(self, connection_id: str) -> Connector:
+        """The open connector of a connection; opened anew when its settings changed."""
+        async with self.db.read() as tx:
+            connection = await store.get_connection(tx, connection_id)
+        known = self._open.get(connection_id)
+        if known is not None and known[0] == connection.settings:
+            return known[1]
+        tokens = StoredTokens(self.db, self.vault, connection_id, self.clock.sleep)
+        calls = self.calls.setdefault(connection_id, CallCount())
+        deps = Deps(session=self.session, tokens=tokens, clock=self.clock, calls=calls, lane=self.lane)
+        connector = self.registry[connection.system].open(connection.settings, deps)
+        self._open[connection_id] = (connection.settings, connector)
+        return connector
+
+    async def close(self) -> None:
+        for _, connector in self._open.values():
+            await connector.close()
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair with all that its runs need: mapping, catalogues, open connectors. `settings` is the digest of the
+    mapping and both catalogues: what was parked under another one is looked at again."""
+
+    office: Office
+    pair: Pair
+    installation: str
+    mapping: PairMapping
+    connectors: dict[Side, Any]
+    catalogues: dict[Side, Catalogue]
+    settings: str
+    say: Say = say_nothing
+
+    @property
+    def db(self) -> Database:
+        return self.office.db
+
+    def connector(self, side: Side) -> Connector:
+        found: Connector = self.connectors[side]
+        return found
+
+    def title(self, side: Side) -> str:
+        """What people call the side's system: "QuickBooks"."""
+        return self.connector(side).facts.title
+
+
+async def open_desk(office: Office, pair_id: str, say: Say = say_nothing) -> Desk:
+    """Gather what a run of this pair needs. Catalogues are read at the start of a run; a mapped field that is gone
+    from one is absent, and suspends that field."""
+    async with office.db.write() as tx:
+        pair = await store.get_pair(tx, pair_id)
+        text = await store.mapping_text(tx, pair_id, pair.mapping_version)
+        installation = await store.installation_id(tx)
+    mapping = parse(text)
+    opened = {side: await office.connector(pair.connection(side)) for side in SIDES}
+    catalogues = {side: await opened[side].catalogue() for side in SIDES}
+    async with office.db.write() as tx:
+        for side in SIDES:
+            await store.save_catalogue(tx, pair.connection(side), catalogues[side])
+    digest = hashlib.blake2b(mapping.version.encode(), digest_size=8)
+    for side in SIDES:
+        digest.update(msgspec.json.Encoder(decimal_format="string", order="sorted").encode(catalogues[side]))
+    return Desk(
+        office=office,
+        pair=pair,
+        installation=installation,
+        mapping=mapping,
+        connectors=dict(opened),
+        catalogues=catalogues,
+        settings=digest.hexdigest(),
+        say=say,
+    )

@@ -1,0 +1,200 @@
+"""What becomes of a change once the vendor has answered: one unit for state, link or document, base, mirror, tally
+and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from connectors.canon.fields import read, to_json
+from connectors.canon.records import AnyRecord, Kind
+from connectors.canon.values import ABSENT
+from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side
+from worker.engine.guard import tallied
+from worker.engine.merge import Base
+from worker.engine.plan import Change, FieldChange
+from worker.store import audit, billing, links, mirror, plans
+from worker.store.billing import NewDocument
+from worker.store.database import Unit
+from worker.store.links import NewLink, Provenance
+from worker.store.mirror import Listener
+from worker.store.plans import Step
+from worker.usecases.office import OTHER, Desk
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A change with what the vendor said of it. `sent` is the record as sent, placeholders filled in."""
+
+    change: Change
+    outcome: Outcome
+    sent: AnyRecord | None = None
+    provenance: Provenance = "created"
+
+
+async def record_outcomes(
+    tx: Unit, desk: Desk, run_id: str, actor: str, answers: Sequence[Answered], listeners: Sequence[Listener]
+) -> list[str]:
+    """Store what the vendor said. Only changes that were still on their way are moved; their ids come back."""
+    moved = set(await plans.step(tx, [_step(answer) for answer in answers]))
+    fresh = [answer for answer in answers if answer.change.id in moved]
+    done = [answer for answer in fresh if isinstance(answer.outcome, Done)]
+    await _agree(tx, desk, done, listeners)
+    await _park_refused(tx, desk, [a for a in fresh if isinstance(a.outcome, Denied)])
+    await plans.tally(tx, desk.pair.id, [row for answer in done for row in _tallies(answer)])
+    await audit.append(tx, desk.pair.id, [_entry(answer, run_id, actor) for answer in fresh if _is_final(answer)])
+    return list(moved)
+
+
+def _is_final(answer: Answered) -> bool:
+    return isinstance(answer.outcome, Done | Denied)
+
+
+def _step(answer: Answered) -> Step:
+    change, outcome = answer.change, answer.outcome
+    match outcome:
+        case Done():
+            record = answer.sent or change.record
+            customer = getattr(record, "customer", None)
+            return Step(
+                id=change.id,
+                to="done",
+                ref=outcome.ref,
+                stored=outcome.stored,
+                outcome=answer.provenance,
+                request_id=outcome.request_id,
+                customer=customer if isinstance(customer, str) else None,
+            )
+        case Denied():
+            return Step(id=change.id, to="rejected", reason=outcome.reason, request_id=outcome.request_id)
+        case Moved():
+            return Step(id=change.id, to="planned", reason="it moved meanwhile", stale=True)
+        case NotSent(next="allow"):
+            return Step(id=change.id, to="held", reason=outcome.reason, request_id=outcome.request_id)
+        case NotSent():
+            return Step(id=change.id, to="planned", reason=outcome.reason, request_id=outcome.request_id)
+        case InDoubt():
+            return Step(id=change.id, to="unknown", come_from=("intended",), reason=outcome.reason)
+
+
+async def _agree(tx: Unit, desk: Desk, done: Sequence[Answered], listeners: Sequence[Listener]) -> None:
+    """Both sides agree on what was written: links, documents and bases say so, the mirror holds what was stored."""
+    for side in ("crm", "books"):
+        stored = [
+            a.outcome.stored
+            for a in done
+            if a.change.side == side and isinstance(a.outcome, Done) and a.outcome.stored is not None
+        ]
+        if stored:
+            await mirror.store_records(tx, desk.pair.connection(side), stored, listeners)
+    made = [a for a in done if a.change.operation == "create"]
+    await _link_made(tx, desk, [a for a in made if a.change.kind in (Kind.CUSTOMER, Kind.ITEM)])
+    await billing.add_documents(tx, desk.pair.id, [_document(a) for a in made if a.change.position_id is not None])
+    await links.store_bases(
+        tx, [row for a in done if a.change.operation == "update" for row in _bases(a, a.change.link_id)]
+    )
+
+
+async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
+    new = []
+    for answer in made:
+        refs = {answer.change.side: _ref(answer), OTHER[answer.change.side]: answer.change.source_ref}
+        new.append(NewLink(answer.change.kind, refs["crm"], refs["books"], answer.provenance, answer.change.why))
+    stored = await links.make_links(tx, desk.pair.id, new)
+    await links.store_bases(
+        tx, [row for answer, link in zip(made, stored, strict=True) for row in _bases(answer, link.id)]
+    )
+
+
+def _ref(answer: Answered) -> str:
+    return answer.outcome.ref if isinstance(answer.outcome, Done) else ""
+
+
+def _document(answer: Answered) -> NewDocument:
+    change = answer.change
+    return NewDocument(
+        position_id=change.position_id or "",
+        generation=change.generation or 0,
+        kind=change.kind,
+        ref=_ref(answer),
+        provenance="adopted" if answer.provenance == "adopted" else "created",
+        marker=change.marker,
+    )
+
+
+def _bases(answer: Answered, link_id: str | None) -> list[tuple[str, str, Base, str]]:
+    """Target as the vendor stored it, source as it was read: the vendor's trimming is no edit."""
+    if link_id is None or not isinstance(answer.outcome, Done):
+        return []
+    return [
+        (link_id, field.rule, _base(answer.change.side, field, answer.outcome.stored), answer.change.id)
+        for field in answer.change.fields
+    ]
+
+
+def _base(target: Side, field: FieldChange, stored: AnyRecord | None) -> Base:
+    told = read(stored, field.path) if stored is not None else ABSENT
+    value = told if told is not ABSENT else field.after
+    return Base(crm=value, books=field.seen) if target == "crm" else Base(crm=field.seen, books=value)
+
+
+async def _park_refused(tx: Unit, desk: Desk, refused: Sequence[Answered]) -> None:
+    """What a vendor refused is not tried again until the record or the settings change."""
+    if not refused:
+        return
+    reasons = {}
+    for answer in refused:
+        change = answer.change
+        side = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
+        reason = answer.outcome.reason if isinstance(answer.outcome, Denied) else ""
+        reasons[side, change.source_kind, change.source_ref] = f"{desk.title(change.side)} says: {reason}"
+        if change.ref is not None:
+            reasons[change.side, change.kind, change.ref] = f"{desk.title(change.side)} says: {reason}"
+    wanted = [(side, kind) for side, kind, _ in reasons]
+    rows = await mirror.dirty_rows(tx, desk.pair.id, list(dict.fromkeys(wanted)), desk.settings)
+    parked = [
+        (row, reasons[row.side, row.kind, row.ref]) for row in rows if (row.side, row.kind, row.ref) in reasons
+    ]
+    await mirror.park_dirty(tx, desk.pair.id, parked, desk.settings)
+
+
+def _tallies(answer: Answered) -> list[dict[str, Any]]:
+    change = answer.change
+    common = {"side": change.side, "kind": change.kind.value, "ref": _ref(answer)}
+    rows = [{**common, "rule": "", "what": what} for what in tallied(change)]
+    if change.operation == "update":
+        rows += [{**common, "rule": field.rule, "what": "field"} for field in change.fields]
+    return rows
+
+
+def _entry(answer: Answered, run_id: str, actor: str) -> audit.Entry:
+    change, outcome = answer.change, answer.outcome
+    if isinstance(outcome, Done):
+        ref, request_id, action = outcome.ref, outcome.request_id, f"{change.kind.value}.{change.operation}"
+    else:
+        ref, action = change.ref or change.source_ref, f"{change.kind.value}.refused"
+        request_id = outcome.request_id if isinstance(outcome, Denied) else None
+    before = {field.path: to_json(field.before) for field in change.fields if field.before is not ABSENT}
+    after = {field.path: to_json(field.after) for field in change.fields}
+    return audit.Entry(
+        action=action,
+        actor=actor,
+        subject=f"{change.side}:{change.kind.value}:{ref}",
+        run=run_id,
+        change=change.id,
+        why=outcome.reason if isinstance(outcome, Denied) else change.why,
+        request_id=request_id,
+        before=before or None,
+        after=after or None,
+        detail={
+            name: str(value)
+            for name, value in (
+                ("net", change.net),
+                ("total", change.total),
+                ("marker", change.marker),
+                ("source", f"{change.source_kind.value}:{change.source_ref}"),
+            )
+            if value is not None
+        },
+    )

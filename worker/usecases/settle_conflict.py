@@ -1,0 +1,162 @@
+"""Settle what needed a person: keep one side's value, say that two records are the same or not, make or leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from connectors.canon.fields import FieldType, from_json, key, read
+from connectors.canon.records import Kind
+from worker.engine.mapping import FieldRule
+from worker.engine.merge import Base
+from worker.store import audit, links, mirror
+from worker.store import conflicts as store
+from worker.store.conflicts import Conflict, Decision
+from worker.store.database import Unit
+from worker.store.links import NewLink
+from worker.store.mirror import Listener
+from worker.usecases.office import OTHER, Desk
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "field": ("crm", "books", "value"),
+    "match": ("same", "different"),
+    "create": ("create", "not-needed"),
+    "document": ("leave",),
+    "removed": ("leave",),
+}
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """How a conflict stands after somebody pressed. `first`: this person was; else `by` was before. `moved`: a
+    value changed since, so nothing was decided and the question is asked anew."""
+
+    number: int
+    title: str
+    first: bool
+    by: str
+    decision: str
+    moved: bool = False
+
+
+class NotAChoice(ValueError):
+    """That cannot be answered to this question."""
+
+
+async def settle_conflict(desk: Desk, number: int, choice: str, by: str, value: Any = None) -> Settled:
+    """Record a person's answer and mark what it is about, so that the next plan carries it out. Raises LookupError
+    if there is no such conflict, NotAChoice if the answer does not fit the question."""
+    async with desk.db.write() as tx:
+        conflict = await store.get(tx, desk.pair.id, number)
+        if conflict is None:
+            raise LookupError(f"there is no conflict {number}")
+        if choice not in CHOICES[conflict.question.what]:
+            raise NotAChoice(f"answer with one of: {', '.join(CHOICES[conflict.question.what])}")
+        if conflict.state != "open":
+            return _settled(conflict, first=False, by=conflict.decided_by or "", decision=conflict.decision or "")
+        if conflict.question.what == "field" and await _moved(tx, desk, conflict):
+            await _wake(tx, desk, conflict)
+            return _settled(conflict, first=True, by=by, decision=choice, moved=True)
+        await _carry_out(tx, desk, conflict, choice, by, value)
+        await store.settle(tx, conflict, choice, by)
+        await _wake(tx, desk, conflict)
+        await audit.append(tx, desk.pair.id, [_entry(conflict, choice, by)])
+        return _settled(conflict, first=True, by=by, decision=choice)
+
+
+def _settled(conflict: Conflict, *, first: bool, by: str, decision: str, moved: bool = False) -> Settled:
+    return Settled(
+        number=conflict.number, title=conflict.question.title, first=first, by=by, decision=decision, moved=moved
+    )
+
+
+def _rule(desk: Desk, conflict: Conflict) -> FieldRule:
+    rules: Sequence[FieldRule] = desk.mapping.rules(conflict.question.kind)
+    found = next((rule for rule in rules if rule.key == conflict.question.rule), None)
+    if found is None:
+        raise LookupError("the mapping has no such field any more: preview again")
+    return found
+
+
+def _types(rule: FieldRule) -> tuple[FieldType, FieldType]:
+    return rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT
+
+
+async def _moved(tx: Unit, desk: Desk, conflict: Conflict) -> bool:
+    """Whether a value is no longer the one that was shown."""
+    question, rule = conflict.question, _rule(desk, conflict)
+    link = (await links.get_links(tx, [question.link_id or ""])).get(question.link_id or "")
+    if link is None:
+        return True
+    shown = {"crm": question.crm, "books": question.books}
+    for side, kind in zip(("crm", "books"), _types(rule), strict=True):
+        ref = link.ref(side) or ""
+        record = (await mirror.load(tx, desk.pair.connection(side), question.kind, [ref])).get(ref)
+        if record is None:
+            return True
+        now = key(kind, read(record, rule.path(side)), desk.mapping.region)
+        if now != key(kind, from_json(kind, shown[side]), desk.mapping.region):
+            return True
+    return False
+
+
+async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: str, value: Any) -> None:
+    question = conflict.question
+    if question.what == "field":
+        await _keep(tx, desk, conflict, choice, value)
+        return
+    verdict = {"create": "create", "not-needed": "not_needed", "leave": "leave"}.get(choice, choice)
+    details = [str(value)] if choice == "same" else [str(c["ref"]) for c in question.candidates] or [""]
+    if choice == "same" and value is None:
+        if len(question.candidates) != 1:
+            raise NotAChoice("say which one: " + ", ".join(str(c["ref"]) for c in question.candidates))
+        details = [str(question.candidates[0]["ref"])]
+    for detail in details if choice in ("same", "different") else [""]:
+        decision = Decision(
+            side=question.side,
+            kind=question.kind,
+            ref=question.ref,
+            verdict=verdict,
+            rule=question.rule,
+            detail=detail,
+        )
+        await store.decide(tx, desk.pair.id, decision, by)
+    if choice == "same" and question.kind is not Kind.DEAL:
+        refs = {question.side: question.ref, OTHER[question.side]: details[0]}
+        await links.make_links(
+            tx, desk.pair.id, [NewLink(question.kind, refs["crm"], refs["books"], "matched", f"{by} said so")]
+        )
+
+
+async def _keep(tx: Unit, desk: Desk, conflict: Conflict, choice: str, value: Any) -> None:
+    """Move the base so that the kept side is the only one that changed: the next plan then takes its value over.
+    With a value of one's own both sides are written: it is put to the CRM's side of the base as the edit."""
+    question, rule = conflict.question, _rule(desk, conflict)
+    if choice == "value":
+        raise NotAChoice("edit the field in one of the two systems, then keep that one")
+    crm_type, books_type = _types(rule)
+    crm, books = from_json(crm_type, question.crm), from_json(books_type, question.books)
+    old = question.base if isinstance(question.base, dict) else None
+    base_crm = from_json(crm_type, old["crm"]) if old is not None else None
+    base_books = from_json(books_type, old["books"]) if old is not None else None
+    base = Base(crm=base_crm, books=books) if choice == "crm" else Base(crm=crm, books=base_books)
+    await links.store_bases(tx, [(question.link_id or "", rule.key, base, conflict.id)])
+
+
+async def _wake(tx: Unit, desk: Desk, conflict: Conflict) -> None:
+    question = conflict.question
+    await mirror.mark_dirty(tx, [Listener(desk.pair.id, question.side)], [(question.kind, question.ref)])
+
+
+def _entry(conflict: Conflict, choice: str, by: str) -> audit.Entry:
+    question = conflict.question
+    return audit.Entry(
+        action="conflict.settled",
+        actor=by,
+        subject=f"{question.side}:{question.kind.value}:{question.ref}",
+        field=question.rule or None,
+        why=choice,
+        before={"crm": question.crm, "books": question.books},
+        detail={"conflict": conflict.number},
+    )
