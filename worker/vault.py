@@ -136,9 +136,7 @@ class StoredTokens:
 
     async def _unmark(self, state: str | None = None) -> None:
         async with self._db.write() as tx:
-            await tx.run(
-                update(credentials).where(credentials.c.connection_id == self._id).values(renewing_until=None)
-            )
+            await tx.run(update(credentials).where(credentials.c.connection_id == self._id).values(renewing_until=None))
             if state is not None:
                 await tx.run(update(connections).where(connections.c.id == self._id).values(state=state))
 
@@ -146,9 +144,7 @@ class StoredTokens:
 async def save_token(db: Database, vault: Vault, connection_id: str, token: Token) -> None:
     """Store a token before anybody uses it."""
     async with db.write() as tx:
-        known = await tx.scalar(
-            select(credentials.c.generation).where(credentials.c.connection_id == connection_id)
-        )
+        known = await tx.scalar(select(credentials.c.generation).where(credentials.c.connection_id == connection_id))
         row = {
             "connection_id": connection_id,
             "secret": vault.seal(token),

@@ -114,9 +114,7 @@ def _open_amounts(live: list[Entry]) -> dict[tuple[str, str], Decimal]:
     return open_by
 
 
-def _ageing(
-    open_by: Mapping[tuple[str, str], Decimal], invoices: Mapping[str, Entry], end: date
-) -> tuple[Ageing, ...]:
+def _ageing(open_by: Mapping[tuple[str, str], Decimal], invoices: Mapping[str, Entry], end: date) -> tuple[Ageing, ...]:
     columns: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for (customer, document), amount in open_by.items():
         columns[customer]["total"] += amount

@@ -37,6 +37,7 @@ from connectors.kit.contract import (
     Page,
     Tombstone,
     Update,
+    Wanted,
     Write,
 )
 from connectors.kit.errors import BadSettings
@@ -78,6 +79,13 @@ class Csv(Connector):
         layout = read_layout(settings["columns"])
         tuned: type[Csv] = type(cls.__name__, (cls,), {"facts": facts_of(layout)})
         return tuned(Path(settings["folder"]), layout, deps)
+
+    @classmethod
+    def tuned(cls, settings: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
+        """The settings with the mapping's `columns` section, where it has one."""
+        if not wanted.columns:
+            return dict(settings)
+        return {**settings, "columns": msgspec.json.encode(wanted.columns).decode()}
 
     # ------------------------------------------------------------------ reading
 
@@ -226,9 +234,7 @@ class Csv(Connector):
             account_name=self._folder.resolve().name,
             home_currency=self._layout.currency,
             numbering="caller",
-            stages={
-                stage: "won" if m == "won" else "open" if m == "open" else "lost" for stage, m in stages.items()
-            },
+            stages={stage: "won" if m == "won" else "open" if m == "open" else "lost" for stage, m in stages.items()},
             fields={kind: _own_fields(sheet) for kind, sheet in sheets.items()},
             columns={kind: _told(sheet) for kind, sheet in sheets.items()},
         )
@@ -281,9 +287,7 @@ def _kind(write: Write) -> Kind:
 
 
 def _own_fields(sheet: Sheet) -> tuple[FieldInfo, ...]:
-    own = {
-        path.partition(".")[2]: column for path, column in sheet.fields.items() if path.startswith("properties.")
-    }
+    own = {path.partition(".")[2]: column for path, column in sheet.fields.items() if path.startswith("properties.")}
     return tuple(FieldInfo(name=name, label=label, writable=label != sheet.ref) for name, label in own.items())
 
 

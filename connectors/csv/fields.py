@@ -106,9 +106,7 @@ class RowReader:
             "version": self._version(row),
             "source": f"{file}:{row.line}",
             "marker": _cell(row, self._places, MARKER) if MARKER in self._places else None,
-            "properties": {
-                path.partition(".")[2]: v for path, v in fields.items() if path.startswith("properties.")
-            },
+            "properties": {path.partition(".")[2]: v for path, v in fields.items() if path.startswith("properties.")},
         }
         plain = {path: value for path, value in fields.items() if not path.startswith("properties.")}
         return self._with_parts(row, assemble(kind, plain, **more))
@@ -180,9 +178,7 @@ class RowReader:
     def _meaning(self, stage: str, column: str) -> str:
         meaning = self._sheet.stages.get(stage)
         if meaning is None:
-            raise BadCell(
-                column, f'nothing says what stage "{stage}" means.{did_you_mean(stage, self._sheet.stages)}'
-            )
+            raise BadCell(column, f'nothing says what stage "{stage}" means.{did_you_mean(stage, self._sheet.stages)}')
         return meaning
 
     def _with_parts(self, row: Row, record: AnyRecord) -> AnyRecord:

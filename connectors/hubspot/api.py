@@ -7,6 +7,8 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+import msgspec
+
 from connectors.hubspot import vendor
 from connectors.hubspot.fields import to_ms
 from connectors.hubspot.outcomes import explain
@@ -119,9 +121,10 @@ class Api:
         groups: Sequence[Sequence[Filter]],
         after_id: str = "0",
     ) -> Records:
-        """Up to 200 records of any of the groups, by ascending id, that come after an id. At most five groups."""
+        """Up to 200 records of any of the groups, by ascending id, that come after an id. At most five groups.
+        Where the names make the request too long, the records are read by id afterwards."""
         beyond = {"propertyName": "hs_object_id", "operator": "GT", "value": after_id}
-        body = {
+        body: dict[str, Any] = {
             "filterGroups": [{"filters": [*filters, beyond]} for filters in groups],
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
             "properties": list(names),
@@ -129,9 +132,15 @@ class Api:
             "after": "0",
         }
         path = f"{vendor.OBJECTS}/{crm_object.path}/search"
+        long = len(msgspec.json.encode(body)) > vendor.SEARCH_BODY_LIMIT
+        if long:
+            body["properties"] = [crm_object.modified]
         answer = await self._search_http.read("POST", path, operation=f"search_{crm_object.plural}", json=body)
         found: Records = self._heard(answer).json(Records)
-        return found
+        if not long or not found.results:
+            return found
+        whole = await self.batch_read(crm_object, names, [rec.id for rec in found.results])
+        return Records(whole, found.paging)
 
     async def search_all(
         self, crm_object: CrmObject, names: Sequence[str], groups: Sequence[Sequence[Filter]]
@@ -206,9 +215,7 @@ class Api:
         """One batch call that writes; at most a hundred inputs. Sent once."""
         path = f"{vendor.OBJECTS}/{crm_object.path}/batch/{verb}"
         operation = f"{verb}_{crm_object.plural}"
-        return self._heard(
-            await self._http.write("POST", path, operation=operation, json={"inputs": list(inputs)})
-        )
+        return self._heard(await self._http.write("POST", path, operation=operation, json={"inputs": list(inputs)}))
 
     # ----------------------------------------------------------------- account
 

@@ -35,7 +35,7 @@ from connectors.kit.contract import (
 from connectors.kit.errors import Reconnect, Refused, Unsupported
 from connectors.kit.oauth import Login
 
-_VALUES_IN_A_SEARCH = 50
+_CHARACTERS_IN_A_GROUP = 250
 _GROUPS_IN_A_SEARCH = 5
 
 
@@ -46,9 +46,7 @@ class HubSpot(Connector):
 
     def __init__(self, settings: Settings, deps: Deps) -> None:
         self._settings = settings
-        self._login = Login(
-            self.oauth(settings), system=vendor.FACTS.system, session=deps.session, clock=deps.clock
-        )
+        self._login = Login(self.oauth(settings), system=vendor.FACTS.system, session=deps.session, clock=deps.clock)
         self._api = Api(
             deps,
             base_url=settings.base_url,
@@ -152,9 +150,7 @@ class HubSpot(Connector):
         path = canonical_path(kind, path)
         wanted = {value.strip().casefold(): value for value in values}
         found: dict[str, list[AnyRecord]] = {value: [] for value in values}
-        objects = [
-            o for o in self._reader.followed(kind) if _property(self._settings.shapes[o.name], path) is not None
-        ]
+        objects = [o for o in self._reader.followed(kind) if _property(self._settings.shapes[o.name], path) is not None]
         if not objects:
             raise Unsupported(f"HubSpot cannot look for a {kind} by {path}", system="hubspot", code=path)
         for crm_object in objects:
@@ -205,8 +201,11 @@ class HubSpot(Connector):
 
     async def mark(self, kind: Kind) -> str:
         """The vendor's time in epoch milliseconds, from an answer's Date, less two seconds."""
+        followed = self._reader.followed(kind)
+        if not followed:
+            raise Unsupported(f"HubSpot keeps no {kind} for Tieout", system="hubspot", operation="mark")
         self._api.told_ms = None
-        await self._api.page(self._reader.followed(kind)[0], (), None, limit=1)
+        await self._api.page(followed[0], (), None, limit=1)
         if self._api.told_ms is None:
             raise Refused("HubSpot's answer told no time, so nothing can be looked up by it", system="hubspot")
         return str(self._api.told_ms - int(vendor.MARK_MARGIN_S * 1000))
@@ -292,8 +291,18 @@ def _groups(name: str, values: Sequence[str]) -> list[list[Filter]]:
         return [[{"propertyName": name, "operator": "EQ", "value": values[0]}]]
     return [
         [{"propertyName": name, "operator": "IN", "values": [value.lower() for value in some]}]
-        for some in in_slices(values, _VALUES_IN_A_SEARCH)
+        for some in _in_lengths(values)
     ]
+
+
+def _in_lengths(values: Sequence[str]) -> list[list[str]]:
+    """The values in lists that leave room for five of them, and the names, in one request."""
+    lists: list[list[str]] = [[]]
+    for value in values:
+        if lists[-1] and sum(len(v) + 3 for v in lists[-1]) + len(value) > _CHARACTERS_IN_A_GROUP:
+            lists.append([])
+        lists[-1].append(value)
+    return lists
 
 
 def _full_name(name: str) -> list[Filter]:

@@ -14,6 +14,9 @@ import msgspec
 from connectors.hubspot.fields import instant, to_ms
 from connectors.hubspot.wire import Rec
 
+BEGINNING_MS = 946_684_800_000
+"""2000-01-01, before HubSpot: a search takes no date that is zero."""
+
 
 class Listing(msgspec.Struct, frozen=True, tag="list", omit_defaults=True):
     """The first, full reading. `began` is the vendor's time (ms) of its first answer."""

@@ -9,6 +9,7 @@ import msgspec
 from connectors.canon.records import Kind
 from connectors.hubspot.api import highest_id
 from connectors.hubspot.cursors import (
+    BEGINNING_MS,
     Listing,
     Place,
     Window,
@@ -173,7 +174,7 @@ class Feed:
         feed_name = name if name is not None else crm_object.name
         feed = place.at(feed_name)
         if isinstance(feed, Listing):
-            feed = Window(place.swept - _OVERLAP_MS if place.swept is not None else 0)
+            feed = Window(_window_start(place.swept))
         before = write_place(place)
         async for chunk in self._window(crm_object, place, feed, (crm_object.modified, "associatedcompanyid")):
             moved = place.moved(feed_name, chunk.place.feeds[crm_object.name])
@@ -211,7 +212,7 @@ class Feed:
 def _window_start(began: int | None) -> int:
     """Where the first window begins: the vendor's time at the listing's start less the overlap. Without that time
     everything is asked for once more, since nothing else is sure."""
-    return began - _OVERLAP_MS if began is not None else 0
+    return began - _OVERLAP_MS if began is not None else BEGINNING_MS
 
 
 def _is_new(rec: Rec, since_ms: int) -> bool:

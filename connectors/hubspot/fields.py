@@ -21,7 +21,6 @@ from connectors.hubspot.vendor import (
     CRM_OBJECTS,
     DEAL,
     KIND_OF,
-    LINE_ITEM,
     MARKER,
     PRODUCT,
     CrmObject,
@@ -145,9 +144,7 @@ def _extra(kind: Kind, text: str) -> tuple[str, str]:
         return name, f"properties.{name}"
     path = canonical_path(kind, path)
     if FIELDS[kind].get(path) not in _PLAIN_TEXT:
-        raise BadSettings(
-            f"The property {name} cannot stand for {path!r}: that is no text field.", system="hubspot"
-        )
+        raise BadSettings(f"The property {name} cannot stand for {path!r}: that is no text field.", system="hubspot")
     return name, path
 
 
@@ -419,12 +416,11 @@ def ref_of(crm_object: CrmObject, id_: str | int) -> str:
 def object_of(kind: Kind, ref: str) -> tuple[CrmObject, str]:
     """The object type and HubSpot's id behind a ref. `company:12` is read as `12`."""
     name, colon, id_ = ref.partition(":")
-    if not colon:
-        return {Kind.CUSTOMER: COMPANY, Kind.ITEM: PRODUCT, Kind.DEAL: DEAL}[kind], ref
-    found = CRM_OBJECTS.get(name)
-    if found is None or KIND_OF[name] is not kind:
+    plain = {Kind.CUSTOMER: COMPANY, Kind.ITEM: PRODUCT, Kind.DEAL: DEAL}.get(kind)
+    found = CRM_OBJECTS.get(name) if colon else plain
+    if found is None or KIND_OF[found.name] is not kind:
         raise Unsupported(f"{ref!r} is no ref of a {kind} here", system="hubspot", ref=ref)
-    return found, id_
+    return found, id_ if colon else ref
 
 
 def to_properties(
@@ -467,7 +463,3 @@ def record_values(shape: Shape, record: Customer | Item) -> dict[str, Value]:
         whole: Any = getattr(record, head)
         values[path] = whole.get(role, ABSENT) if role else whole
     return {path: value for path, value in values.items() if value is not None and value is not ABSENT}
-
-
-SHAPES: dict[str, Shape] = {name: shape_of(crm_object) for name, crm_object in CRM_OBJECTS.items()}
-LINE_SHAPE = SHAPES[LINE_ITEM.name]

@@ -15,6 +15,7 @@ from connectors.kit.http import Answer, Explanation
 
 _fault = msgspec.json.Decoder(Fault)
 _EXISTING = re.compile(r"Existing ID: (\d+)|(\d+) already has that value")
+_COORDINATES = re.compile(r"PropertyValueCoordinates\{.*?propertyName=(\w+)")
 _NOT_VALID = re.compile(r"Property values were not valid: (\[.*\])", re.DOTALL)
 _WAITS_S = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0, "DAILY": 3600.0}
 _LOCKED_S = 2.0
@@ -89,6 +90,7 @@ def named_properties(fault: Fault) -> list[BadValue]:
     if listed:
         return listed
     names = [(fault, name) for name in (*fault.told("propertyName"), *fault.told("name"))]
+    names += [(fault, name) for name in _COORDINATES.findall(fault.message)]
     names += [(detail, name) for detail in fault.errors for name in detail.told("propertyName")]
     return [BadValue(name, where.name, where.message) for where, name in names]
 
@@ -155,7 +157,8 @@ def _quotes(value: BadValue | None, item: Sent) -> bool:
     if value is None or value.name is None:
         return False
     sent = item.properties[value.name]
-    return sent != "" and re.search(rf"(?<!\w){re.escape(sent)}(?!\w)", value.message) is not None
+    said = value.message.partition("allowed options")[0]  # behind it stand the values that are right
+    return sent != "" and re.search(rf"(?<!\w){re.escape(sent)}(?!\w)", said) is not None
 
 
 def of_error(error: ConnectorError, items: Sequence[Sent]) -> list[Outcome]:

@@ -203,9 +203,7 @@ class Reader:
         ids = [rec.id for rec in recs]
         buyers = await self._buyers(ids)
         lines, bad = await self._lines(ids)
-        currency = (
-            await self._currency() if any(not rec.properties.get("deal_currency_code") for rec in recs) else None
-        )
+        currency = await self._currency() if any(not rec.properties.get("deal_currency_code") for rec in recs) else None
         emails = await self._owner_emails(recs)
         untold = any(told_status(rec.properties) is None for rec in recs)
         stages = await self.stages() if untold else {}
@@ -275,9 +273,7 @@ def _owned(record: Some, emails: Mapping[str, str]) -> Some:
 def _people_of(ends: Sequence[To], contacts: Mapping[str, Rec]) -> tuple[Person, ...]:
     """A company's people: those whose primary company it is come first."""
     ranked = sorted(ends, key=lambda end: COMPANY_TO_CONTACT_PRIMARY not in end.types)
-    return tuple(
-        _person(contacts[str(end.to_object_id)], end) for end in ranked if str(end.to_object_id) in contacts
-    )
+    return tuple(_person(contacts[str(end.to_object_id)], end) for end in ranked if str(end.to_object_id) in contacts)
 
 
 def _person(rec: Rec, end: To) -> Person:

@@ -53,9 +53,7 @@ COMPANY = CrmObject(name="company", path="companies", plural="companies", group=
 CONTACT = CrmObject(
     name="contact", path="contacts", plural="contacts", modified="lastmodifieddate", group="contactinformation"
 )
-PRODUCT = CrmObject(
-    name="product", path="products", plural="products", group="productinformation", unique_marker=False
-)
+PRODUCT = CrmObject(name="product", path="products", plural="products", group="productinformation", unique_marker=False)
 DEAL = CrmObject(name="deal", path="0-3", plural="deals", group="dealinformation")
 LINE_ITEM = CrmObject(name="line_item", path="line_items", plural="line_items", group="lineiteminformation")
 

@@ -77,15 +77,11 @@ def _merged(event: WireEvent, crm_object: CrmObject) -> list[Event]:
         return []
     kept = ref_of(crm_object, survivor)
     gone = [event.primary_object_id, *event.merged_object_ids]
-    merged = [
-        _event(event, crm_object, id_, "merged", kept) for id_ in gone if id_ is not None and id_ != survivor
-    ]
+    merged = [_event(event, crm_object, id_, "merged", kept) for id_ in gone if id_ is not None and id_ != survivor]
     return [*merged, _event(event, crm_object, survivor, "updated")]
 
 
-def _event(
-    event: WireEvent, crm_object: CrmObject, id_: int | str, what: What, survivor: str | None = None
-) -> Event:
+def _event(event: WireEvent, crm_object: CrmObject, id_: int | str, what: What, survivor: str | None = None) -> Event:
     kind = KIND_OF[crm_object.name]
     if crm_object is LINE_ITEM:  # whatever happens to a line, its deal has changed
         ref, what = f"line_item:{id_}", "updated"

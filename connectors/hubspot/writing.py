@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from connectors.hubspot.reading import Reader
 from connectors.hubspot.vendor import COMPANY, CONTACT, MARKER, PRODUCT, CrmObject
 from connectors.hubspot.wire import Batch, Fault, Rec
 from connectors.kit.contract import Act, Create, Denied, Done, InDoubt, NotSent, Outcome, Update, Write
-from connectors.kit.errors import ConnectorError, Refused, Unsupported
+from connectors.kit.errors import ConnectorError, NotAllowed, Reconnect, Refused, Unsupported
 from connectors.kit.http import Answer
 
 
@@ -52,7 +52,7 @@ _INPUTS = {"upsert": _upserted, "create": _created, "update": _updated, "archive
 class Writer:
     """Sends writes and tells their outcomes. A batch goes out once; what it did is read back for whole records."""
 
-    def __init__(self, api: Api, reader: Reader, ensure_marker: Any) -> None:
+    def __init__(self, api: Api, reader: Reader, ensure_marker: Callable[[CrmObject], Awaitable[None]]) -> None:
         self._api = api
         self._reader = reader
         self._ensure_marker = ensure_marker
@@ -115,9 +115,11 @@ class Writer:
             empty = [item for item in ready.sent if not item.properties]
             if empty:
                 return await self._without(ready, empty)
+        if ready.verb in ("upsert", "create"):
+            unready = await self._without_marker(ready)
+            if unready is not None:
+                return {item.trace: unready for item in ready.sent}
         try:
-            if ready.verb in ("upsert", "create"):
-                await self._ensure_marker(ready.crm_object)
             answer = await self._api.write(ready.crm_object, ready.verb, ready.inputs())
             if ready.verb == "archive":
                 return {s.trace: Done(ref_of(ready.crm_object, s.id), None, None, _id(answer)) for s in ready.sent}
@@ -125,6 +127,21 @@ class Writer:
         except ConnectorError as error:
             error = await self._whose_email(ready, error)
             return dict(zip([s.trace for s in ready.sent], of_error(error, ready.sent), strict=True))
+
+    async def _without_marker(self, ready: Ready) -> NotSent | None:
+        """Why nothing can be made yet: the property for our marker is not there and cannot be made."""
+        try:
+            await self._ensure_marker(ready.crm_object)
+        except Reconnect as gone:
+            return NotSent(gone.message, next="reconnect", request_id=gone.request_id)
+        except Refused as refused:
+            said = f"The property {MARKER} cannot be made: {refused.message}"
+            return NotSent(said, next="allow", request_id=refused.request_id)
+        except NotAllowed as refused:
+            return NotSent(refused.message, next="allow", request_id=refused.request_id)
+        except ConnectorError as later:
+            return NotSent(later.message, wait_s=later.wait_s, request_id=later.request_id)
+        return None
 
     async def _without(self, ready: Ready, empty: Sequence[Sent]) -> dict[str, Outcome]:
         """An update that changes nothing on the wire (an address spelt in another way) is done as it stands."""

@@ -425,6 +425,15 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     lane: Literal["realtime", "bulk"] = "realtime"
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pair's mapping asks of a connection: the vendor's own fields it names, by kind; which records are
+    customers (companies | contacts | both); the `columns` section."""
+
+    properties: Mapping[Kind, tuple[str, ...]] = {}
+    customers_from: str = "companies"
+    columns: Mapping[str, Any] = {}
+
+
 class Connector(abc.ABC):
     """One authorised account at one system."""
 
@@ -474,6 +483,17 @@ class Connector(abc.ABC):
     @abc.abstractmethod
     async def figures(self, start: date, end: date) -> Figures | None:
         """The vendor's own totals for the period, balances as of `end`. None: it has no such read."""
+
+    @classmethod
+    def tuned(cls, settings: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
+        """The settings with what a pair's mapping adds to them: which of the vendor's own fields to read, what a
+        customer is, which column is which. A system that needs none of it keeps its settings."""
+        return dict(settings)
+
+    async def prepare(self, wanted: Mapping[Kind, Sequence[FieldInfo]]) -> list[str]:
+        """Make what is missing at the vendor for a mapping: our marker's field, and fields that are written back.
+        Safe to repeat. The names made come back."""
+        return []
 
     @classmethod
     def verify_webhook(

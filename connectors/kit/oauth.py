@@ -90,8 +90,12 @@ class Login:
     async def exchange(self, code: str, redirect_uri: str) -> contract.Token:
         """A token for the code that came back. Raises Reconnect, TryLater or BadSettings."""
         client_id, secret = self._credentials(self._app)
+        in_body = not self._oauth.basic_auth
         form = WebApplicationClient(client_id).prepare_request_body(
-            code=code, redirect_uri=redirect_uri, include_client_id=False, **self._in_body(client_id, secret)
+            code=code,
+            redirect_uri=redirect_uri,
+            include_client_id=in_body,
+            client_secret=secret if in_body else None,
         )
         try:
             grant = await self._ask(form, client_id, secret, (code,))
@@ -109,7 +113,8 @@ class Login:
         if token.refresh is None:
             raise self._error(Reconnect, "this login cannot be renewed")
         form = WebApplicationClient(client_id).prepare_refresh_body(
-            refresh_token=token.refresh, **self._in_body(client_id, secret)
+            refresh_token=token.refresh,
+            **({} if self._oauth.basic_auth else {"client_id": client_id, "client_secret": secret}),
         )
         try:
             grant = await self._asked_again_if_lost(form, client_id, secret, token)
@@ -137,9 +142,6 @@ class Login:
         if client_id is None or secret is None:
             raise self._error(BadSettings, "the app's client id and client secret are not set")
         return client_id, secret
-
-    def _in_body(self, client_id: str, secret: str) -> dict[str, str]:
-        return {} if self._oauth.basic_auth else {"client_id": client_id, "client_secret": secret}
 
     async def _ask(self, form: str, client_id: str, secret: str, secrets: tuple[str | None, ...]) -> _Grant:
         """The token endpoint's yes. Raises _Lost, or what a no means."""

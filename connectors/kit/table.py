@@ -172,27 +172,24 @@ def to_canon(table: Table, obj: Mapping[str, Any], asked: Collection[str] | None
         if asked is not None and wire not in asked:
             found[path] = ABSENT
             continue
-        inner: Any = obj
-        for parent in parents:
-            inner = inner.get(parent, _NO_KEYS)
-            if inner is None:
-                break
-        value = None if inner is None else inner.get(key, ABSENT)
-        if value is None or value == "":
-            found[path] = None
-        elif value is ABSENT:
-            found[path] = left_out
-        else:
-            found[path] = _read(path, wire, read, value)
+        try:
+            value = _lookup(obj, parents, key) if parents else obj.get(key, ABSENT)
+            if value is None or value == "":
+                found[path] = None
+            else:
+                found[path] = left_out if value is ABSENT else read(value)
+        except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as wrong:
+            raise Unreadable(path, wire, str(wrong)) from None
     return found
 
 
-def _read(path: str, wire: str, read: Callable[[Any], Any], value: Any) -> Value:
-    try:
-        converted: Value = read(value)
-    except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as wrong:
-        raise Unreadable(path, wire, str(wrong) or "is not of its form") from None
-    return converted
+def _lookup(obj: Mapping[str, Any], parents: tuple[str, ...], key: str) -> Any:
+    inner: Any = obj
+    for parent in parents:
+        inner = inner.get(parent, _NO_KEYS)
+        if inner is None:
+            return None
+    return inner.get(key, ABSENT)
 
 
 def to_wire(table: Table, values: Mapping[str, Value]) -> dict[str, Any]:

@@ -133,9 +133,7 @@ class Memory(Connector):
         with self.world.turn():
             for record in self.world.searchable(kind):
                 has = read(record, path)
-                hits = [
-                    v for v, k in wanted.items() if k is not None and has is not ABSENT and key(compare, has) == k
-                ]
+                hits = [v for v, k in wanted.items() if k is not None and has is not ABSENT and key(compare, has) == k]
                 for value in hits:
                     found.setdefault(value, []).append(record)
         return found
@@ -161,9 +159,7 @@ class Memory(Connector):
         await self._read(Call("created_since", kind))
         at = _CUSTOMER_OF.get(kind)
         with self.world.turn():
-            made = [
-                row.record for row in self.world.state.rows[kind].values() if row.live and row.made > int(mark)
-            ]
+            made = [row.record for row in self.world.state.rows[kind].values() if row.live and row.made > int(mark)]
         if not customers or at is None:
             return made
         return [record for record in made if getattr(record, at) in customers]

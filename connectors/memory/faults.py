@@ -55,11 +55,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = "refused by the script"
 
     def fits(self, call: Call) -> bool:
-        return (
-            self.point == call.point
-            and self.kind in (None, call.kind)
-            and self.operation in (None, call.operation)
-        )
+        return self.point == call.point and self.kind in (None, call.kind) and self.operation in (None, call.operation)
 
 
 class Script:

@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from connectors.canon.records import AnyRecord, Kind
-from connectors.kit.contract import Outcome, Write
+from connectors.canon.fields import assemble, read
+from connectors.canon.records import AnyRecord, Kind, kind_of
+from connectors.kit.contract import Act, Create, Outcome, Update, Write
 from connectors.memory.faults import Call
 from connectors.memory.vendor import Knobs, Rewrite
 
@@ -68,12 +69,41 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
     outcomes: tuple[Outcome, ...]
 
 
+class Edit(msgspec.Struct, frozen=True, tag="edit"):
+    """An update as a file can hold it: a field's value has no tag of its own, so `record` carries those at
+    `paths`."""
+
+    ref: str
+    version: str | None
+    paths: tuple[str, ...]
+    record: AnyRecord
+    key: str
+
+    @classmethod
+    def of(cls, write: Update) -> Edit:
+        return cls(write.ref, write.version, tuple(write.after), assemble(write.kind, dict(write.after)), write.key)
+
+    def update(self) -> Update:
+        after = {path: read(self.record, path) for path in self.paths}
+        return Update(
+            kind=kind_of(self.record), ref=self.ref, version=self.version, before={}, after=after, key=self.key
+        )
+
+
 class Landing(msgspec.Struct, frozen=True, tag="landing"):
     """Writes whose client gave up, on their way until `due`."""
 
     due: datetime
-    writes: tuple[Write, ...]
+    parcels: tuple[Create | Act | Edit, ...]
     key: str
+
+    @classmethod
+    def of(cls, due: datetime, writes: tuple[Write, ...], key: str) -> Landing:
+        return cls(due, tuple(Edit.of(w) if isinstance(w, Update) else w for w in writes), key)
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        return tuple(parcel.update() if isinstance(parcel, Edit) else parcel for parcel in self.parcels)
 
 
 class Rewriting(msgspec.Struct, frozen=True, tag="rewriting"):

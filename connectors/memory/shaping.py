@@ -80,9 +80,7 @@ def _text(record: AnyRecord, path: str) -> str | None:
 
 
 def _trimmed(record: AnyRecord) -> AnyRecord:
-    texts = {
-        name: value.strip() for name, value in msgspec.structs.asdict(record).items() if isinstance(value, str)
-    }
+    texts = {name: value.strip() for name, value in msgspec.structs.asdict(record).items() if isinstance(value, str)}
     return msgspec.structs.replace(record, **texts)
 
 

@@ -56,9 +56,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str = "America/New_York"
     locked_until: date | None = None
     rates: Mapping[str, Decimal] = {}
-    tax_rates: Mapping[str, Decimal] = msgspec.field(
-        default_factory=lambda: {"TAX": Decimal(8), "NON": Decimal(0)}
-    )
+    tax_rates: Mapping[str, Decimal] = msgspec.field(default_factory=lambda: {"TAX": Decimal(8), "NON": Decimal(0)})
 
     def repeats(self, kind: Kind) -> Repeat:
         unique: Repeat = Unique(NAME_OF[kind]) if self.unique_names and kind in NAME_OF else Nothing()

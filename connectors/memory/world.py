@@ -304,7 +304,7 @@ class MemoryWorld:
 
     def send_later(self, writes: tuple[Write, ...], key: str, after_s: float) -> None:
         """These writes are on their way, whatever their client believes."""
-        self.commit(Planned(Landing(self.now + timedelta(seconds=after_s), writes, key)))
+        self.commit(Planned(Landing.of(self.now + timedelta(seconds=after_s), writes, key)))
 
     def execute(self, writes: tuple[Write, ...], key: str) -> list[Outcome]:
         """Carry out the writes of one call, each on its own; a repeat of a remembered call is answered again."""

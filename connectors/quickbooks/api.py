@@ -11,7 +11,9 @@ from typing import Any
 
 from connectors.kit.contract import Clock, Deps, Renew, Token
 from connectors.kit.errors import Doubtful, Refused, TryLater
-from connectors.kit.http import Answer, Http, Limit, Pace
+from connectors.kit.http import Answer, Budget, Http, Limit, Pace
+from connectors.kit.http import Told as TheirCount
+from connectors.kit.http.pace import Lane, MemoryBudget
 from connectors.quickbooks import query as q
 from connectors.quickbooks.faults import explain, explained, faults_in
 from connectors.quickbooks.vendor import (
@@ -21,6 +23,7 @@ from connectors.quickbooks.vendor import (
     CALLS_PER_SECOND,
     MARK_FRESH_S,
     MINOR_VERSION,
+    REALTIME_SHARE,
     REQUEST_ID_HEADER,
     SYSTEM,
 )
@@ -29,6 +32,20 @@ from connectors.quickbooks.wire import Wire, instant, part, parts, text
 
 def bearer(token: Token) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.access}"}
+
+
+def _http(deps: Deps, address: str, renew: Renew, budget: Budget) -> Http:
+    return Http(
+        deps,
+        system=SYSTEM,
+        base_url=address,
+        authorise=bearer,
+        renew=renew,
+        pace=Pace([], deps.clock, budget=budget),
+        explain=explain,
+        request_id_header=REQUEST_ID_HEADER,
+        deadline_s=CALL_DEADLINE_S,
+    )
 
 
 class Told:
@@ -52,25 +69,36 @@ class Told:
         return self._time
 
 
+class BatchBudget:
+    """A batch counts against the company's calls and against its batches. A turn that the batches refuse is lost to
+    the calls, which have twelve times as many."""
+
+    def __init__(self, calls: Budget, batches: Budget) -> None:
+        self._calls = calls
+        self._batches = batches
+
+    async def take(self, lane: Lane) -> float:
+        wait = await self._calls.take(lane)
+        return wait if wait > 0 else await self._batches.take(lane)
+
+    async def rest(self, seconds: float) -> None:
+        await self._calls.rest(seconds)
+
+    async def told(self, told: TheirCount) -> None:
+        await self._calls.told(told)
+
+
 class Api:
     """One company's calls. Raises what `Http` raises."""
 
     def __init__(self, deps: Deps, *, base_url: str, realm_id: str, renew: Renew, page: int) -> None:
         self.told = Told(deps.clock)
         self.page = page
-        self._deps = deps
-        self._batches = Pace([Limit(*BATCHES_PER_MINUTE)], deps.clock)
-        self._http = Http(
-            deps,
-            system=SYSTEM,
-            base_url=f"{base_url.rstrip('/')}/v3/company/{realm_id}",
-            authorise=bearer,
-            renew=renew,
-            pace=Pace([Limit(*CALLS_PER_SECOND), Limit(*CALLS_PER_MINUTE)], deps.clock),
-            explain=explain,
-            request_id_header=REQUEST_ID_HEADER,
-            deadline_s=CALL_DEADLINE_S,
-        )
+        calls = MemoryBudget([Limit(*CALLS_PER_SECOND), Limit(*CALLS_PER_MINUTE)], deps.clock, REALTIME_SHARE)
+        batches = MemoryBudget([Limit(*BATCHES_PER_MINUTE)], deps.clock, REALTIME_SHARE)
+        address = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
+        self._http = _http(deps, address, renew, calls)
+        self._batches = _http(deps, address, renew, BatchBudget(calls, batches))
 
     async def _get(self, path: str, operation: str, params: Mapping[str, str] = {}) -> Wire:
         answer = await self._http.read(
@@ -106,9 +134,7 @@ class Api:
         rest moved up: then it begins again, so that none is skipped. Rows may come twice, none is lost."""
         start, last, restarts = 1, None, 0
         while True:
-            rows = await self.query(
-                q.select(entity, *conditions, order=order, start=start, limit=self.page), entity
-            )
+            rows = await self.query(q.select(entity, *conditions, order=order, start=start, limit=self.page), entity)
             if last is not None and (not rows or rows[0].get("Id") != last):
                 restarts += 1
                 if restarts > 3:
@@ -141,14 +167,13 @@ class Api:
     async def batch(self, items: list[dict[str, Any]], request_id: str) -> tuple[dict[str, Wire], str | None]:
         """Send a batch once: each item's answer by its bId, and the request's id. Raises Doubtful for an answer
         that is no batch answer."""
-        async with self._batches.turn(self._deps.lane, longest_s=CALL_DEADLINE_S):
-            answer = await self._http.write(
-                "POST",
-                "/batch",
-                operation="batch",
-                params={"requestid": request_id, "minorversion": MINOR_VERSION},
-                json={"BatchItemRequest": items},
-            )
+        answer = await self._batches.write(
+            "POST",
+            "/batch",
+            operation="batch",
+            params={"requestid": request_id, "minorversion": MINOR_VERSION},
+            json={"BatchItemRequest": items},
+        )
         data = self._heard_write(answer, "batch")
         if not isinstance(data.get("BatchItemResponse"), list):
             raise Doubtful("an answer to a batch without its items", system=SYSTEM, request_id=answer.request_id)

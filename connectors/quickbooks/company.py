@@ -64,6 +64,7 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     allow_shipping: bool = False
     uses_tax: bool = False
     automatic_tax: bool = False
+    default_tax_code: str | None = None
     credits_apply_themselves: bool = False
     locked_until: date | None = None
 
@@ -82,14 +83,24 @@ def preferences_from(wire: Wire) -> Preferences:
         allow_shipping=sales.get("AllowShipping") is True,
         uses_tax=tax.get("UsingSalesTax") is True,
         automatic_tax=tax.get("PartnerTaxEnabled") is True,
+        default_tax_code=ref(tax, "TaxGroupCodeRef"),
         credits_apply_themselves=named.get("SalesFormsPrefs.AutoApplyCredit") == "true"
         or sales.get("AutoApplyCredit") is True,
         locked_until=day(part(wire, "AccountingInfoPrefs"), "BookCloseDate"),
     )
 
 
+class SoldItem(msgspec.Struct, frozen=True):
+    """An item that a line may stand on, and the income account that it books to."""
+
+    ref: str
+    name: str
+    account: str | None
+
+
 class Company(msgspec.Struct, frozen=True, kw_only=True):
-    """A company's whole set-up. `paths` are the accounts' full names ("Sales:Consulting") by their refs."""
+    """A company's whole set-up. `paths` are the accounts' full names ("Sales:Consulting") by their refs; `items` are
+    its services, known only where a line has to be given one."""
 
     realm_id: str
     name: str
@@ -101,6 +112,7 @@ class Company(msgspec.Struct, frozen=True, kw_only=True):
     paths: dict[str, str] = {}
     tax_codes: tuple[TaxCode, ...] = ()
     terms: tuple[NamedTerms, ...] = ()
+    items: tuple[SoldItem, ...] = ()
 
     @property
     def american(self) -> bool:
@@ -111,15 +123,22 @@ class Company(msgspec.Struct, frozen=True, kw_only=True):
         """The account with this id, name or full name."""
         return next(
             (each for each in self.accounts if asked is not None and asked in self._called(each)), None
-        ) or next(
-            (each for each in self.accounts if asked is not None and folded(asked) in self._folded(each)), None
-        )
+        ) or next((each for each in self.accounts if asked is not None and folded(asked) in self._folded(each)), None)
 
     def _called(self, account: Account) -> tuple[str, ...]:
         return (account.ref, account.name, self.paths.get(account.ref, account.name))
 
     def _folded(self, account: Account) -> tuple[str, ...]:
         return tuple(folded(name) for name in self._called(account))
+
+    def item_for(self, income_account: str | None) -> SoldItem | None:
+        """The item that books to an account: the one that is called like it, else the only one."""
+        account = self.account(income_account)
+        if account is None:
+            return None
+        booking = [each for each in self.items if each.account == account.ref]
+        called = [each for each in booking if folded(each.name) == folded(account.name)]
+        return next(iter(called), booking[0] if len(booking) == 1 else None)
 
     def tax_code(self, asked: str) -> TaxCode | None:
         """The tax code with this id or name."""
@@ -178,6 +197,14 @@ def accounts_from(wires: Sequence[Wire]) -> tuple[Account, ...]:
     )
 
 
+def sold_items_from(wires: Sequence[Wire]) -> tuple[SoldItem, ...]:
+    return tuple(
+        SoldItem(str(wire["Id"]), text(wire, "Name") or "", ref(wire, "IncomeAccountRef"))
+        for wire in wires
+        if wire.get("Active") is not False
+    )
+
+
 def account_paths(wires: Sequence[Wire]) -> dict[str, str]:
     return {str(wire["Id"]): text(wire, "FullyQualifiedName") or text(wire, "Name") or "" for wire in wires}
 
@@ -195,30 +222,36 @@ def _combined(wire: Wire, rates: dict[str, Decimal]) -> Decimal | None:
 
 
 def tax_codes_from(
-    codes: Sequence[Wire], rates: Sequence[Wire], *, american: bool, automatic: bool
+    codes: Sequence[Wire], rates: Sequence[Wire], *, american: bool, prefs: Preferences
 ) -> tuple[TaxCode, ...]:
-    """Tax codes with their combined rate; in US companies also the pseudo-codes of a line, TAX and NON. With
-    automated sales tax the rate is None: QuickBooks computes it from the addresses."""
+    """Tax codes with their combined rate; in US companies also the pseudo-codes of a line, TAX (the company's own
+    rate) and NON. With automated sales tax the rate is None: QuickBooks computes it from the addresses."""
     values = {str(wire["Id"]): decimal(wire, "RateValue") for wire in rates}
     known = {key: value for key, value in values.items() if value is not None}
     made = [
         TaxCode(
             ref=str(wire["Id"]),
             name=text(wire, "Name") or str(wire["Id"]),
-            rate=Decimal(0) if wire.get("Taxable") is False else None if automatic else _combined(wire, known),
+            rate=_rate_of(wire, known, prefs),
             taxable=wire.get("Taxable") is not False,
         )
         for wire in codes
         if wire.get("Active") is not False
     ]
-    if american:
-        refs = {each.ref for each in made}
-        pseudo = (TaxCode(ref=US_TAXABLE, name=US_TAXABLE, rate=None), _EXEMPT)
-        made += [each for each in pseudo if each.ref not in refs]
-    return tuple(made)
+    if not american:
+        return tuple(made)
+    own = next((each.rate for each in made if each.ref == prefs.default_tax_code), None)
+    real = [each for each in made if each.name not in (US_TAXABLE, US_EXEMPT)]
+    return (TaxCode(ref=US_TAXABLE, name=US_TAXABLE, rate=own), NOT_TAXED, *real)
 
 
-_EXEMPT = TaxCode(ref=US_EXEMPT, name=US_EXEMPT, rate=Decimal(0), taxable=False)
+def _rate_of(wire: Wire, rates: dict[str, Decimal], prefs: Preferences) -> Decimal | None:
+    if wire.get("Taxable") is False:
+        return Decimal(0)
+    return None if prefs.automatic_tax else _combined(wire, rates)
+
+
+NOT_TAXED = TaxCode(ref=US_EXEMPT, name=US_EXEMPT, rate=Decimal(0), taxable=False)
 
 
 def fiscal_month(wire: Wire) -> int:

@@ -14,7 +14,8 @@ from connectors.kit.errors import BadSettings, ConnectorError, TryLater, Unsuppo
 from connectors.kit.oauth import Login
 from connectors.kit.signatures import hmac_sha256_base64
 from connectors.quickbooks.api import Api
-from connectors.quickbooks.company import catalogue_from
+from connectors.quickbooks.company import Company, catalogue_from
+from connectors.quickbooks.documents import lacks_item
 from connectors.quickbooks.feed import Feed
 from connectors.quickbooks.figures import figures
 from connectors.quickbooks.finding import NUMBERED, Finder, Holder
@@ -43,15 +44,16 @@ class QuickBooks(contract.Connector):
         realm_id = settings.get("realm_id", "")
         if not realm_id.isdigit():
             raise BadSettings("realm_id is missing: connect the company again", system=SYSTEM)
+        page, batch = _whole(settings, "page", PAGE), _whole(settings, "batch", BATCH)
         login = Login(cls.login(settings), system=SYSTEM, session=deps.session, clock=deps.clock)
         api = Api(
             deps,
             base_url=settings.get("base_url", PRODUCTION),
             realm_id=realm_id,
             renew=login.refresh,
-            page=_whole(settings, "page", PAGE),
+            page=page,
         )
-        return cls(api, realm_id, deps.clock, _whole(settings, "batch", BATCH))
+        return cls(api, realm_id, deps.clock, batch)
 
     @classmethod
     def login(cls, settings: Mapping[str, str]) -> contract.OAuth:
@@ -125,10 +127,16 @@ class QuickBooks(contract.Connector):
         if not writes:
             return []
         try:
-            writer = Writer(self._api, await self._setup.company(), await self._setup.reading())
+            writer = Writer(self._api, await self._company_for(writes), await self._setup.reading())
         except ConnectorError as error:
             return [not_sent(error) for _ in writes]
         return await with_holders(self._finder, writes, await writer.write(writes, key))
+
+    async def _company_for(self, writes: Sequence[contract.Write]) -> Company:
+        """The set-up that these writes need."""
+        if any(isinstance(each, contract.Create) and lacks_item(each.record) for each in writes):
+            return await self._setup.company_with_items()
+        return await self._setup.company()
 
     # ----------------------------------------------------------------------- set-up and totals
 

@@ -44,7 +44,7 @@ _APP_REFUSED = frozenset({"3100", "120", "6190"})
 _THROTTLED = frozenset({"3001"})
 # "An application error has occurred while processing your request": QuickBooks itself failed, and says nothing
 # about whether before or after saving.
-_BROKEN = frozenset({"10000", "500", "503"})
+_BROKEN = frozenset({"10000"})
 
 # What a person reads, for the codes we know; QuickBooks' own words follow.
 MEANING: dict[str, str] = {

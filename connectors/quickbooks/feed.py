@@ -146,9 +146,7 @@ class Feed:
             scanned = frozenset({kind}) if whole and at is None else frozenset[Kind]()
             yield msgspec.structs.replace(page, cursors={kind: moved}, scanned=scanned)
 
-    async def _in_order(
-        self, entity: str, field: str, at: str | None
-    ) -> AsyncIterator[tuple[list[Wire], str | None]]:
+    async def _in_order(self, entity: str, field: str, at: str | None) -> AsyncIterator[tuple[list[Wire], str | None]]:
         """(rows, the time to go on from; None at the end). A full page goes on from the second of its last row, so
         rows of that second come again, and none is missed."""
         size = self._api.page

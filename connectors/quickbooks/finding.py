@@ -12,8 +12,8 @@ from connectors.kit.contract import BadRow
 from connectors.kit.errors import Unsupported
 from connectors.quickbooks import query as q
 from connectors.quickbooks.api import Api
-from connectors.quickbooks.bodies import clean_name
 from connectors.quickbooks.feed import readable
+from connectors.quickbooks.fitting import clean_name
 from connectors.quickbooks.setup import Setup
 from connectors.quickbooks.vendor import ENTITY, LENGTH, NAMES_IN_QUERY, READ_BY_ID, SYSTEM
 from connectors.quickbooks.wire import Wire, part, ref, text

@@ -19,9 +19,7 @@ _CALLED = {"Vendor": "a vendor", "Employee": "an employee"}
 async def with_holders(finder: Finder, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes, with `existing` filled in where a customer or item has the name, and a reason that says so
     where a vendor or an employee has it. If nobody can be asked, the outcomes stand as they are."""
-    names = {
-        n: name for n, each in enumerate(outcomes) if _is_taken(each) and (name := _name(writes[n])) is not None
-    }
+    names = {n: name for n, each in enumerate(outcomes) if _is_taken(each) and (name := _name(writes[n])) is not None}
     if not names:
         return list(outcomes)
     try:

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+import msgspec
+
 from connectors.kit.contract import Ageing
+from connectors.quickbooks.vendor import VOIDED
 from connectors.quickbooks.wire import Wire, decimal, part, parts, text
 
 
@@ -55,13 +58,13 @@ def ageing(report: Wire) -> tuple[Ageing, ...]:
     """Aged receivables by customer: not due, 1-30, 31-60, 61-90, 91 and over, total. A customer with
     sub-customers is a section whose header has its own amounts."""
     own = [cells(part(row, "Header")) or cells(row) for row in rows(report)]
-    return tuple(_aged(columns) for columns in own if len(columns) == 7 and text(columns[0], "id") is not None)
+    return tuple(_aged(found) for found in own if len(found) == 7 and text(found[0], "id") is not None)
 
 
-def _aged(columns: list[Wire]) -> Ageing:
-    not_due, days_30, days_60, days_90, older, total = (amount(cell) for cell in columns[1:])
+def _aged(found: list[Wire]) -> Ageing:
+    not_due, days_30, days_60, days_90, older, total = (amount(cell) for cell in found[1:])
     return Ageing(
-        customer=str(columns[0]["id"]),
+        customer=str(found[0]["id"]),
         total=total,
         not_due=not_due,
         days_1_30=days_30,
@@ -76,9 +79,28 @@ def grand_total(report: Wire) -> Decimal:
     return section_total(report, "GrandTotal") or Decimal(0)
 
 
-def listed_amounts(report: Wire) -> list[Decimal]:
-    """The amount of each transaction in a list: its last column, in the report's default columns."""
-    return [amount(cells(row)[-1]) for row in rows(report) if cells(row) and text(cells(row)[0], "value")]
+class Listed(msgspec.Struct, frozen=True):
+    """One transaction of a transaction list: its amount in home currency, and whether it was voided."""
+
+    amount: Decimal
+    voided: bool
+
+
+def listed(report: Wire) -> list[Listed]:
+    """The transactions of a list in its default columns: the amount is the last, and a voided one has nothing left
+    and says so in its memo."""
+    memo = next((n for n, each in enumerate(columns(report)) if text(each, "ColType") == "memo"), None)
+    return [_one_listed(found, memo) for row in rows(report) if (found := cells(row)) and text(found[0], "value")]
+
+
+def _one_listed(found: list[Wire], memo: int | None) -> Listed:
+    left = amount(found[-1])
+    said = text(found[memo], "value") if memo is not None and memo < len(found) else None
+    return Listed(left, left == 0 and VOIDED.match(said or "") is not None)
+
+
+def columns(report: Wire) -> list[Wire]:
+    return parts(part(report, "Columns"), "Column")
 
 
 def net_of(document: Wire) -> Decimal:

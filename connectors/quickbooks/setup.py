@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from connectors.kit.contract import NamedTerms
 from connectors.quickbooks.api import Api
 from connectors.quickbooks.company import (
     Company,
     Preferences,
+    SoldItem,
     account_paths,
     accounts_from,
     country_code,
     fiscal_month,
     preferences_from,
+    sold_items_from,
     tax_codes_from,
     terms_from,
 )
@@ -33,6 +37,7 @@ class Setup:
         self._preferences: Preferences | None = None
         self._terms: tuple[NamedTerms, ...] | None = None
         self._company: Company | None = None
+        self._items: tuple[SoldItem, ...] | None = None
 
     async def preferences(self, again: bool = False) -> Preferences:
         if self._preferences is None or again:
@@ -57,6 +62,12 @@ class Setup:
             self._company = await self._read_company()
         return self._company
 
+    async def company_with_items(self) -> Company:
+        """The same with its services, for documents with a line that names an account and no item."""
+        if self._items is None:
+            self._items = sold_items_from(await self._api.all("Item", "Type = 'Service'"))
+        return msgspec.structs.replace(await self.company(), items=self._items)
+
     async def _read_company(self) -> Company:
         prefs = await self.preferences()
         info = await self._api.one(f"/companyinfo/{self._realm_id}", "CompanyInfo")
@@ -72,8 +83,6 @@ class Setup:
             preferences=prefs,
             accounts=accounts_from(accounts),
             paths=account_paths(accounts),
-            tax_codes=tax_codes_from(
-                codes, rates, american=country in (None, "US"), automatic=prefs.automatic_tax
-            ),
+            tax_codes=tax_codes_from(codes, rates, american=country in (None, "US"), prefs=prefs),
             terms=await self.terms(),
         )

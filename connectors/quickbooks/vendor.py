@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from connectors.canon.records import Kind
@@ -46,21 +47,22 @@ NAMES_IN_QUERY: Final = 30  # quoted values in one IN list: our choice, for the 
 CDC_OBJECTS: Final = 1000  # objects in one change-data-capture answer, all kinds together (cdc)
 LOOK_BACK: Final = timedelta(days=30)  # how far change data capture sees (cdc)
 LOOK_BACK_MARGIN: Final = timedelta(hours=12)  # so that a cursor does not run out between the check and the call
-OVERLAP: Final = timedelta(seconds=60)  # our choice: covers the second's resolution and a late commit
+OVERLAP: Final = timedelta(seconds=30)  # our choice: the second's resolution and a late commit; 600 creates at most
 MARK_FRESH_S: Final = 60.0  # a response's time serves as a mark for so long
 
 CALLS_PER_SECOND: Final = (10, 1.0)  # per company and app (limits)
 CALLS_PER_MINUTE: Final = (500, 60.0)  # per company (limits)
 BATCHES_PER_MINUTE: Final = (40, 60.0)  # per company and app (limits)
+REALTIME_SHARE: Final = Decimal("0.2")  # of each limit is kept for those who wait
 CALL_DEADLINE_S: Final = 125.0  # QuickBooks gives up after 120 s with 504 (limits)
 THROTTLE_WAIT_S: Final = 60.0  # after 429, which has no dependable Retry-After (limits)
 
 REQUEST_ID_LENGTH: Final = 50
 
-# Longest values, in characters (xsd comments and docs; DisplayName and PrivateNote as the field pages say).
+# Longest values, in characters (docs, each entity; where they and the comments in the xsd differ: the docs).
 LENGTH: Final[dict[str, int]] = {
     "DisplayName": 500,
-    "CompanyName": 500,
+    "CompanyName": 100,
     "Notes": 2000,
     "PrivateNote": 4000,
     "DocNumber": 21,
@@ -72,7 +74,7 @@ LENGTH: Final[dict[str, int]] = {
     "FreeFormNumber": 30,
     "Address": 100,
     "PaymentRefNum": 21,
-    "PostalCode": 31,
+    "PostalCode": 30,
     "City": 255,
     "Line": 500,
     "URI": 1000,
@@ -164,9 +166,7 @@ FACTS: Final = Facts(
         Kind.INVOICE: _kind(
             "create", "update", "void", "delete", "send", marker="PrivateNote", writable=INVOICE_WRITABLE
         ),
-        Kind.CREDIT_NOTE: _kind(
-            "create", "update", "delete", "send", marker="PrivateNote", writable=CREDIT_WRITABLE
-        ),
+        Kind.CREDIT_NOTE: _kind("create", "update", "delete", "send", marker="PrivateNote", writable=CREDIT_WRITABLE),
         Kind.PAYMENT: _kind("create", "void", "delete", marker="PrivateNote"),
     },
     rates=(CALLS_PER_SECOND, CALLS_PER_MINUTE),

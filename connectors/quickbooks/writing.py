@@ -16,10 +16,11 @@ from connectors.kit.contract import Act, Create, Denied, Done, InDoubt, NotSent,
 from connectors.kit.errors import ConnectorError, NotAllowed, Reconnect
 from connectors.kit.table import Unreadable
 from connectors.quickbooks.api import Api
-from connectors.quickbooks.bodies import Body, Unfit, create_body, update_body
+from connectors.quickbooks.bodies import create_body, update_body
 from connectors.quickbooks.company import Company
 from connectors.quickbooks.faults import faults_in, outcome_of, outcome_of_error
 from connectors.quickbooks.fields import Reading, is_void, record_from
+from connectors.quickbooks.fitting import Body, Unfit
 from connectors.quickbooks.vendor import ENTITY, REQUEST_ID_LENGTH
 from connectors.quickbooks.wire import Wire, part, text
 

@@ -14,6 +14,8 @@ from connectors.canon.fields import read
 from connectors.canon.records import AnyRecord, Customer, Deal, DealLine, Invoice, Item, Kind, Payment
 from connectors.canon.values import Money, Price
 from connectors.csv.connector import Csv
+from connectors.csv.layout import read_layout
+from connectors.csv.vendor import facts_of
 from connectors.kit.contract import Connector
 from tests.contract.harness import Calls, Harness, deps_in_process
 
@@ -69,7 +71,9 @@ class CsvHarness(Harness):
     }
     find_path = {Kind.CUSTOMER: "legal_name", Kind.ITEM: "name", Kind.DEAL: "name"}  # noqa: RUF012  # read only
 
-    def __init__(self) -> None:
+    facts = facts_of(read_layout(COLUMNS))
+
+    async def start(self) -> None:
         self._temporary = tempfile.TemporaryDirectory()
         self.folder = Path(self._temporary.name)
         self._number = count(1)

@@ -1,7 +1,7 @@
 """What the contract's clauses need to know and do about a system, one harness a system.
 
 The clauses speak to the connector alone; the harness is the person at the vendor, the clock on the wall, and the
-hand that cuts the cable.
+hand that cuts the cable. Vendors with a sandbox are met over HTTP on loopback.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Harness(abc.ABC):
 
     `text_path` per kind: a text field that a person can edit and we can update; it may be emptied unless the kind
     stands in `text_required`. `find_path`: a field that we can find by.
-    `sweep_s`: how long the connector may take to look for deletions.
+    `sweep_s`: how long the connector may take to look for deletions. `two_pages`: so many
+    records take more than one page.
     """
 
     name: str
@@ -61,14 +62,20 @@ class Harness(abc.ABC):
     find_path: Mapping[Kind, str]
     text_required: frozenset[Kind] = frozenset()
     sweep_s: float = 0
+    two_pages: int = 7
+    facts: Facts
     connector: Connector
 
-    @property
-    def facts(self) -> Facts:
-        return self.connector.facts
-
     def of(self, kind: Kind) -> KindFacts:
-        return self.connector.facts.kinds[kind]
+        return self.facts.kinds[kind]
+
+    def removable(self, kind: Kind) -> bool:
+        """Whether a person can remove records of the kind, so that they are gone."""
+        return True
+
+    @abc.abstractmethod
+    async def start(self) -> None:
+        """Set the account up and open `connector`. What stands above is known before."""
 
     # what we would write
 

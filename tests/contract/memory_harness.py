@@ -24,8 +24,8 @@ from connectors.canon.values import Address, Money, Price, Terms
 from connectors.kit.contract import Connector
 from connectors.memory.connector import Memory
 from connectors.memory.faults import Fault
-from connectors.memory.vendor import Knobs
-from connectors.memory.world import MemoryWorld
+from connectors.memory.vendor import Knobs, facts_of
+from connectors.memory.world import WORLDS, MemoryWorld
 from tests.contract.harness import Harness, WebhookCall, deps_in_process
 
 KNOBS = Knobs(page=3, batch_read=4, batch_write=5, search_delay_s=30)
@@ -54,12 +54,22 @@ class MemoryHarness(Harness):
         Kind.PAYMENT: "method",
     }
 
+    customer = ""
+    invoice = ""
+
     def __init__(self, connector_type: type[Memory] = Memory, knobs: Knobs = KNOBS) -> None:
         self._type = connector_type
-        self.world = MemoryWorld.make(f"contract-{next(_NUMBERS)}", knobs)
+        self._knobs = knobs
+        self.facts = facts_of(knobs)
+
+    async def start(self) -> None:
+        self.world = MemoryWorld.make(f"contract-{next(_NUMBERS)}", self._knobs)
         self.customer = self.world.add(Customer(legal_name="Standing Customer"))
         self.invoice = self.world.add(self._invoice("standing", Decimal(900)))
         self.connector = self._open()
+
+    async def close(self) -> None:
+        del WORLDS[self.world.name]
 
     def _open(self) -> Connector:
         return self._type.open({"world": self.world.name}, deps_in_process())

@@ -8,12 +8,19 @@ import pytest
 
 from connectors.canon.records import Kind
 from connectors.registry import CONNECTORS
-from tests.contract.clauses import CLAUSES
+from tests.contract.clauses import CLAUSES, added, pages
 from tests.contract.csv_harness import CsvHarness
 from tests.contract.harness import Harness
+from tests.contract.hubspot_harness import HubSpotHarness
 from tests.contract.memory_harness import MemoryHarness
+from tests.contract.quickbooks_harness import QuickBooksHarness
 
-HARNESSES: dict[str, Callable[[], Harness]] = {"memory": MemoryHarness, "csv": CsvHarness}
+HARNESSES: dict[str, Callable[[], Harness]] = {
+    "memory": MemoryHarness,
+    "csv": CsvHarness,
+    "hubspot": HubSpotHarness,
+    "quickbooks": QuickBooksHarness,
+}
 
 
 def _cases() -> list[tuple[str, Kind, str]]:
@@ -29,8 +36,21 @@ def _cases() -> list[tuple[str, Kind, str]]:
 async def test_contract(system: str, kind: Kind, clause: str) -> None:
     """The clause's own docstring is the promise."""
     harness = HARNESSES[system]()
+    await harness.start()
     try:
         await CLAUSES[clause].run(harness, kind)
+    finally:
+        await harness.close()
+
+
+@pytest.mark.parametrize("system", ["memory", "hubspot", "quickbooks"])
+async def test_resuming_meets_more_than_one_page(system: str) -> None:
+    """The clause on resuming would say little of a listing that fits one page."""
+    harness = HARNESSES[system]()
+    await harness.start()
+    try:
+        await added(harness, Kind.CUSTOMER, harness.two_pages)
+        assert len(await pages(harness.connector, Kind.CUSTOMER, None)) > 1
     finally:
         await harness.close()
 

@@ -53,8 +53,8 @@ def adopt(
     free: Callable[[str], bool],
 ) -> Finding:
     """What two probes prove about an intent whose answer was lost: records found by its marker, and records made
-    since its mark. Exactly one that agrees and is free: adopt. None: absent. Several, or one that carries the marker
-    and differs: hold. `free(ref)`: no link or document has it yet."""
+    since its mark. Exactly one that agrees and is free: adopt. None: absent. Several, or one that carries the
+    marker and differs: hold. `free(ref)`: no link or document has it yet."""
     marked = {record.ref: record for record in (*by_marker, *in_window) if _carries(sought, record)}
     marked |= {record.ref: record for record in by_marker}
     if marked:
@@ -85,8 +85,8 @@ def _of_marked(sought: Sought, marked: list[AnyRecord], free: Callable[[str], bo
 
 
 def _of_window(sought: Sought, found: AnyRecord) -> Finding:
-    """One record that looks like it, and no marker read. Where our note was sent and another stands there, a person
-    typed the same thing at the same time; where none is told, it is ours."""
+    """One record that looks like it, and no marker read. Where our note was sent and another stands there, a
+    person typed the same thing at the same time; where none is told, it is ours."""
     notes = _notes(found)
     if sought.note is not None and notes and not any(folded(sought.note) in folded(note) for note in notes):
         return Hold("a new record looks like the one that was sent, without our note", (found.ref,))
@@ -127,9 +127,7 @@ def _differences(sought: Sought, record: AnyRecord) -> list[str]:
         "another customer": _other(sought.customer, told.customer),
         "another currency": _other(sought.currency, told.currency),
         "another total": sought.total is not None and told.total is not None and sought.total != told.total,
-        "another name": sought.name is not None
-        and told.name is not None
-        and folded(sought.name) != folded(told.name),
+        "another name": sought.name is not None and told.name is not None and folded(sought.name) != folded(told.name),
     }
     return [difference for difference, holds in said.items() if holds]
 
@@ -163,9 +161,7 @@ def _told(record: AnyRecord) -> _Told:
                 total=amount.amount if amount is not None else None,
             )
         case Customer():
-            return _Told(
-                currency=_text(record.currency), name=_text(record.legal_name) or _text(record.display_name)
-            )
+            return _Told(currency=_text(record.currency), name=_text(record.legal_name) or _text(record.display_name))
         case _:
             return _Told(name=_text(record.name))
 
@@ -185,8 +181,8 @@ class OpenIntent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parked(record: AnyRecord, intents: Iterable[OpenIntent]) -> bool:
-    """Whether a pulled record may be an open intent's own: it carries its marker, or the kind keeps none and it was
-    made since. It is not matched until the intent closes. A record that does not say when it was made may be."""
+    """Whether a pulled record may be an open intent's own: it carries its marker, or the kind keeps none and it
+    was made since. It is not matched until the intent closes. One that does not say when it was made may be."""
     kind = kind_of(record)
     for intent in intents:
         if intent.kind is not kind:

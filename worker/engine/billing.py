@@ -90,14 +90,10 @@ def split(amount: Money, parts: int) -> tuple[Money, ...]:
     return tuple(Money(after - before, amount.currency) for before, after in pairwise(totals))
 
 
-def instalments(
-    amount: Money, dates: Sequence[date], *, role: PositionRole = "instalment"
-) -> tuple[BillingStep, ...]:
+def instalments(amount: Money, dates: Sequence[date], *, role: PositionRole = "instalment") -> tuple[BillingStep, ...]:
     """A billing plan of equal instalments on `dates`."""
     parts = split(amount, len(dates))
-    return tuple(
-        BillingStep(role=role, planned_on=on, net=part.amount) for on, part in zip(dates, parts, strict=True)
-    )
+    return tuple(BillingStep(role=role, planned_on=on, net=part.amount) for on, part in zip(dates, parts, strict=True))
 
 
 def discounted(amount: Decimal, qty: Decimal, discount: Discount | None) -> Decimal:
@@ -215,9 +211,7 @@ def _steps(deal: Deal, whole: Money, day: date, basis: Basis) -> tuple[BillingSt
     plan = () if isinstance(deal.billing_plan, msgspec.UnsetType) else deal.billing_plan
     if not plan:
         if basis == "tcv":
-            return _held(
-                "A contract's total value is billed by a billing plan, and the deal has none.", "billing_plan"
-            )
+            return _held("A contract's total value is billed by a billing plan, and the deal has none.", "billing_plan")
         return (BillingStep(role="final", planned_on=day, net=whole.amount),)
     planned = Money(sum((step.net for step in plan), Decimal(0)), whole.currency)
     if planned.rounded() != whole.rounded():

@@ -62,14 +62,15 @@ class Drawing:
         self.answered: list[tuple[Kind, str, str]] = []
         self.bases: list[tuple[str, str, Base, str]] = []
         self.settled: list[Subject] = []
-        self.waiting: list[tuple[Subject, str]] = []
+        self.waiting: list[tuple[Subject, str, str | None]] = []
         self.notes: list[str] = []
 
     def settle(self, subjects: Iterable[Subject]) -> None:
         self.settled.extend(subjects)
 
-    def wait(self, subjects: Iterable[Subject], reason: str) -> None:
-        self.waiting.extend((subject, reason) for subject in subjects)
+    def wait(self, subjects: Iterable[Subject], reason: str, waits_for: str | None = None) -> None:
+        """`waits_for`: `customer:<crm ref>` or `item`, whose change is to wake the subjects."""
+        self.waiting.extend((subject, reason, waits_for) for subject in subjects)
 
 
 def title_of(record: AnyRecord) -> str:
@@ -135,9 +136,7 @@ def draw_link(
                 drawing.answered.append((kind, linked.crm.ref, rule.key))
             case Take() | Fill():
                 if flapping.get((verdict.target, linked.record(verdict.target).ref, rule.key), False):
-                    waits.append(
-                        f"{rule.path(verdict.target)} changed back and forth more than three times this hour"
-                    )
+                    waits.append(f"{rule.path(verdict.target)} changed back and forth more than three times this hour")
                     continue
                 drawing.answered.append((kind, linked.crm.ref, rule.key))
                 fields[verdict.target].append(field_change(rule, verdict))

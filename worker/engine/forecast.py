@@ -220,9 +220,7 @@ def _tax_lines(
     for (code, _), tax in taxes.items():
         inside[code] = inside.get(code, ZERO) + (tax if terms.prices_include_tax else ZERO)
     return tuple(
-        TaxLine(
-            code=_label(code, part, terms), rate=part.rate, base=base - inside[code], tax=tax, decided_by="rule"
-        )
+        TaxLine(code=_label(code, part, terms), rate=part.rate, base=base - inside[code], tax=tax, decided_by="rule")
         for (code, part), base in bases.items()
         for tax in (taxes[code, part],)
     )
@@ -233,9 +231,7 @@ def _label(code: str, part: TaxPart, terms: Terms) -> str:
     return code if len(terms.rates[code]) == 1 else f"{code} {part.name}"
 
 
-def _without_tax(
-    lines: Sequence[ForecastLine], tally: _Tally, terms: Terms, places: int
-) -> tuple[ForecastLine, ...]:
+def _without_tax(lines: Sequence[ForecastLine], tally: _Tally, terms: Terms, places: int) -> tuple[ForecastLine, ...]:
     """Lines at prices that include tax, brought to nets that add up to gross less tax."""
     gross = sum((_taxed(line, terms) for line in lines if line.key != DISCOUNT_KEY), ZERO)
     if terms.rounding == "line":
@@ -254,9 +250,7 @@ def _own_tax(line: ForecastLine, terms: Terms) -> Decimal:
 def _assembled(lines: Sequence[ForecastLine], tally: _Tally, terms: Terms, places: int) -> Forecast:
     if terms.prices_include_tax:
         lines = _without_tax(lines, tally, terms, places)
-    lines = tuple(
-        replace(x, tax=tally.by_line.get(x.key, ZERO) if terms.rounding == "line" else None) for x in lines
-    )
+    lines = tuple(replace(x, tax=tally.by_line.get(x.key, ZERO) if terms.rounding == "line" else None) for x in lines)
     net = sum((line.net for line in lines), ZERO)
     tax = sum((t.tax for t in tally.taxes), ZERO)
     return Forecast(
@@ -368,9 +362,7 @@ def _rounded_total(forecast: Forecast, terms: Terms) -> Forecast:
     if off == 0:
         return forecast
     line = ForecastLine(key=ROUNDING_KEY, role="rounding", qty=Decimal(1), net=off, code=None)
-    note = Adjustment(
-        key=ROUNDING_KEY, what="rounding", before=ZERO, after=off, why=f"the total is rounded to {to}"
-    )
+    note = Adjustment(key=ROUNDING_KEY, what="rounding", before=ZERO, after=off, why=f"the total is rounded to {to}")
     return replace(
         forecast,
         lines=(*forecast.lines, line),
@@ -446,9 +438,7 @@ def _rest(sold: Forecast, earlier: Sequence[Refund], returned: Mapping[str, Deci
     )
 
 
-def refund(
-    sold: Forecast, returned: Mapping[str, Decimal], rates: TaxRates, earlier: Sequence[Refund] = ()
-) -> Refund:
+def refund(sold: Forecast, returned: Mapping[str, Decimal], rates: TaxRates, earlier: Sequence[Refund] = ()) -> Refund:
     """What goes back for `returned` (line key -> quantity) of a sale. The return of the last piece gives back
     exactly what is left of the total, so that refunds never end a cent away from what was charged."""
     if _back(sold, earlier, returned):

@@ -81,7 +81,9 @@ def emptied_side(
         seen = alive.get((side, kind), 0)
         if number >= at_least and seen * 2 < number:
             noun = kind.value.replace("_", " ")
-            return f"the {side} shows {seen} of {number} linked {noun}s: nothing is planned until a person confirms that"
+            return (
+                f"the {side} shows {seen} of {number} linked {noun}s: nothing is planned until a person confirms that"
+            )
     return None
 
 

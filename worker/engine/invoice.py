@@ -258,9 +258,7 @@ def _code(
     if not books.taxed and not flow.tax:
         return None
     where, status = place(_ship_to(sale, customer)), status_of(customer.tax_identity)
-    named = decide(
-        TaxTable(flow.tax, flow.tax_otherwise), TaxCase(place=where, item_class=item_class, status=status)
-    )
+    named = decide(TaxTable(flow.tax, flow.tax_otherwise), TaxCase(place=where, item_class=item_class, status=status))
     if isinstance(named, Held):
         return named
     code = books.codes.get(named, named)
@@ -341,9 +339,7 @@ def _one_line(context: _Context) -> list[_Line] | Held:
     """One line of the position's net (or, for a gross deal, of its amount)."""
     sale, sources = context.sale, _source_lines(context.sale.deal)
     items = [_item(line, context.books) for line in sources]
-    classes = {
-        s.tax_class or (i.tax_class if i is not None else None) for s, i in zip(sources, items, strict=True)
-    }
+    classes = {s.tax_class or (i.tax_class if i is not None else None) for s, i in zip(sources, items, strict=True)}
     if len(classes) > 1:
         names = ", ".join(sorted(name or "none" for name in classes))
         return Held(reason=f"One line cannot hold several tax classes ({names}).", field="lines", who="admin")

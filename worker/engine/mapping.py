@@ -62,7 +62,7 @@ def parse(text: str, source: str = "mapping") -> Mapping:
 
 
 # Where it stands and how it is said is not what it means.
-_NOT_MEANING = frozenset({"line", "column", "version", "said", "implied", "text"})
+_NOT_MEANING = frozenset({"line", "column", "version", "said", "implied", "derived", "text"})
 
 
 def digest(mapping: Mapping) -> str:

@@ -13,9 +13,7 @@ from worker.engine import mapping_model as m
 from worker.engine.yaml_lines import did_you_mean
 
 _PROPERTY = "properties."
-_CUSTOMERS, _ITEMS, _INVOICES, _PAYMENTS = (
-    f"flows.{name}" for name in ("customers", "items", "invoices", "payments")
-)
+_CUSTOMERS, _ITEMS, _INVOICES, _PAYMENTS = (f"flows.{name}" for name in ("customers", "items", "invoices", "payments"))
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -133,9 +131,7 @@ def _operations(
     for side, name, operation, wanted in asked:
         if wanted and not _can(ends[side], kind, operation):
             verb = "make inactive" if operation == "archive" else operation
-            yield _problem(
-                flow.line, f"{path}.{name}", f"Tieout cannot {verb} a {kind.value} in {ends[side].title}"
-            )
+            yield _problem(flow.line, f"{path}.{name}", f"Tieout cannot {verb} a {kind.value} in {ends[side].title}")
 
 
 def _can(end: _End, kind: Kind, operation: Operation) -> bool:
@@ -218,9 +214,7 @@ def _invoices(flow: m.InvoicesFlow | None, ends: dict[Side, _End]) -> Iterator[m
         return
     if flow.as_ == "draft" and not facts.draft:
         reason = f"{books.title} knows no drafts: an invoice that is saved there is posted"
-        yield _problem(
-            flow.line, f"{_INVOICES}.as", reason, "Say as: post, with apply: ask; it then waits for Apply."
-        )
+        yield _problem(flow.line, f"{_INVOICES}.as", reason, "Say as: post, with apply: ask; it then waits for Apply.")
     yield from _numbering(flow, books)
     yield from _named(flow, books)
     yield from _stages(flow, crm)
@@ -242,9 +236,7 @@ def _named(flow: m.InvoicesFlow, books: _End) -> Iterator[m.Problem]:
         word: str | None = getattr(flow.accounts, name)
         if word is not None and word not in accounts:
             hint = did_you_mean(word, [one.name for one in books.catalogue.accounts])
-            yield _problem(
-                flow.line, f"{_INVOICES}.accounts.{name}", f'{books.title} has no account "{word}"', hint
-            )
+            yield _problem(flow.line, f"{_INVOICES}.accounts.{name}", f'{books.title} has no account "{word}"', hint)
     codes = [word for one in books.catalogue.tax_codes for word in (one.name, one.ref)]
     rows = [(row.line, f"tax[{number}].code", row.code) for number, row in enumerate(flow.tax)]
     for line, name, word in [*rows, (flow.line, "tax.otherwise", flow.tax_otherwise)]:
@@ -269,9 +261,7 @@ def _payments(flow: m.PaymentsFlow | None, ends: dict[Side, _End]) -> Iterator[m
         return
     crm, books = ends["crm"], ends["books"]
     if books.kind(Kind.INVOICE) is None:
-        yield _problem(
-            flow.line, _PAYMENTS, f"{books.title} tells no invoices, so nothing is known of their payment"
-        )
+        yield _problem(flow.line, _PAYMENTS, f"{books.title} tells no invoices, so nothing is known of their payment")
     if not _can(crm, Kind.DEAL, "update"):
         yield _problem(flow.line, _PAYMENTS, f"Tieout cannot update a deal in {crm.title}")
         return

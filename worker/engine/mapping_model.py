@@ -66,6 +66,8 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     said            the mapping names the authority (False: it is the default of accounting)
     implied         the mapping names no fields for its flow: kept in step only as far as both systems can (`fit`)
     conversion      from one side's value to the other's, and whether two values mean the same
+    derived         the books' value is worked out, as a deal's settlement is: the CRM's field is there to hold it,
+                    so what stood in it when the two were first compared is overwritten, and kept in the audit
     check           what a value must pass before it travels
     """
 
@@ -81,6 +83,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     after_posting: Authority | None = None
     said: bool = True
     implied: bool = False
+    derived: bool = False
     line: int = 0
     column: int = 0
 
@@ -217,20 +220,20 @@ class PaymentsFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # What the books say of a deal, from allocations over its live documents (accounting.md, "Back to the deal").
-# Amounts are Money: as text for a deal's property they are the plain amount.
+# Amounts are in the deal's currency.
 SETTLEMENT: dict[str, FieldType] = {
     "state": FieldType.CODE,
-    "invoiced": FieldType.MONEY,
-    "invoiced_net": FieldType.MONEY,
-    "paid_cash": FieldType.MONEY,
-    "credited": FieldType.MONEY,
-    "withheld": FieldType.MONEY,
-    "discount": FieldType.MONEY,
-    "written_off": FieldType.MONEY,
-    "balance": FieldType.MONEY,
+    "invoiced": FieldType.DECIMAL,
+    "invoiced_net": FieldType.DECIMAL,
+    "paid_cash": FieldType.DECIMAL,
+    "credited": FieldType.DECIMAL,
+    "withheld": FieldType.DECIMAL,
+    "discount": FieldType.DECIMAL,
+    "written_off": FieldType.DECIMAL,
+    "balance": FieldType.DECIMAL,
     "due_date": FieldType.DAY,
     "settled_on": FieldType.DAY,
-    "numbers": FieldType.TEXT,
+    "number": FieldType.TEXT,
 }
 
 

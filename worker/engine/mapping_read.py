@@ -229,6 +229,10 @@ def _invoices(flows: Section) -> m.InvoicesFlow | None:
     template = flow.text("number_template")
     if number == "template" and template is None:
         flow.wrong("number", "numbered by a template, and none is given", "Write number_template: INV-{seq}.")
+    accounts = _accounts(flow)
+    cents = flow.choice("cents", ("adjust_line", "rounding_line", "match_charged", "hold"))
+    if cents == "rounding_line" and (accounts is None or accounts.rounding is None):
+        flow.wrong("cents", "rounding_line needs accounts.rounding: where the cents go")
     said = {
         "apply": flow.choice("apply", _APPLY),
         "when": _when(flow),
@@ -239,10 +243,10 @@ def _invoices(flows: Section) -> m.InvoicesFlow | None:
         "number": number,
         "number_template": template,
         "ready": _ready(flow),
-        "accounts": _accounts(flow),
+        "accounts": accounts,
         "tax": rows,
         "tax_otherwise": otherwise,
-        "cents": flow.choice("cents", ("adjust_line", "rounding_line", "match_charged", "hold")),
+        "cents": cents,
         "changed_after_posting": flow.choice("changed_after_posting", ("ask", "credit_and_reissue", "leave")),
         "line": flow.line,
     }
@@ -312,9 +316,7 @@ def _tax(flow: Section) -> tuple[tuple[m.TaxRule, ...] | None, str | None]:
             otherwise, closed = row.text("otherwise"), True
         else:
             rule = _tax_row(row)
-            closed = closed or (
-                rule is not None and (rule.ship_to, rule.item_class, rule.status) == (None, None, None)
-            )
+            closed = closed or (rule is not None and (rule.ship_to, rule.item_class, rule.status) == (None, None, None))
             rows += [rule] if rule is not None else []
         row.finish()
     return tuple(rows), otherwise
@@ -329,9 +331,7 @@ def _tax_row(row: Section) -> m.TaxRule | None:
     item_class = row.text("class")
     status = row.choice("status", get_args(TaxStatus))
     if code is None:
-        row.wrong(
-            "code", "a row of the tax table names the code it gives", "Write code: and the books' code, or hold."
-        )
+        row.wrong("code", "a row of the tax table names the code it gives", "Write code: and the books' code, or hold.")
         return None
     return m.TaxRule(code=code, ship_to=place, item_class=item_class, status=status, line=row.line)
 
@@ -372,14 +372,10 @@ def _approvals(guards: Section) -> m.Approvals | None:
     approvers = approvals.whole("approvers", 1, 20)
     approvals.finish()
     if currency is not None and currency not in currencies():
-        approvals.wrong(
-            "currency", f'"{currency}" is no currency code', did_you_mean(currency, sorted(currencies()))
-        )
+        approvals.wrong("currency", f'"{currency}" is no currency code', did_you_mean(currency, sorted(currencies())))
     if over is None or currency is None:
         if "over" not in approvals or "currency" not in approvals:
-            approvals.wrong(
-                "over", "approvals need an amount and its currency", "Write over: 10000, currency: USD."
-            )
+            approvals.wrong("over", "approvals need an amount and its currency", "Write over: 10000, currency: USD.")
         return None
     return m.Approvals(**_known({"over": over, "currency": currency, "approvers": approvers}))
 

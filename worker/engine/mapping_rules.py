@@ -131,15 +131,9 @@ def _path(section: Section, side: Side, book: RuleBook) -> str | None:
         return None
     path = book.canonical(side, word)
     if book.type(side, path) is None:
-        kind = (
-            "settlement"
-            if side == "books" and book.books is None
-            else (book.books if side == "books" else book.crm)
-        )
+        kind = "settlement" if side == "books" and book.books is None else (book.books if side == "books" else book.crm)
         what = kind if isinstance(kind, str) and not isinstance(kind, Kind) else str(kind)
-        section.wrong(
-            side, f'a {what.replace("_", " ")} has no field "{word}"', did_you_mean(word, book.names(side))
-        )
+        section.wrong(side, f'a {what.replace("_", " ")} has no field "{word}"', did_you_mean(word, book.names(side)))
         return None
     return path
 
@@ -169,6 +163,7 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
             check=cast(CheckName | None, section.choice("check", list(_CHECKS))),
             after_posting=_AFTER_POSTING.get(self.books or "") if said is None else None,
             said=said is not None,
+            derived=self.book.books is None,
             line=section.line,
             column=section.column,
         )
@@ -241,13 +236,9 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
         writes_books, writes_crm = rule.writes("books"), rule.writes("crm")
         through_text = rule.transform is not None or rule.values is not None
         if (writes_books and not convertible(crm, books)) or (writes_crm and not convertible(books, crm)):
-            self.section.wrong(
-                "books", f"{rule.crm} ({_word(crm)}) and {rule.books} ({_word(books)}) do not convert"
-            )
+            self.section.wrong("books", f"{rule.crm} ({_word(crm)}) and {rule.books} ({_word(books)}) do not convert")
         elif through_text and T.ADDRESS in (crm, books):
-            self.section.wrong(
-                "transform" if rule.transform else "values", "an address travels whole, untransformed"
-            )
+            self.section.wrong("transform" if rule.transform else "values", "an address travels whole, untransformed")
 
     def _refuse_no_way_back(self, rule: FieldRule) -> None:
         """Two-way, and books to CRM, need a way back from the books' value."""
@@ -262,7 +253,7 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
             shared = ", ".join(f'"{word}"' for word in rule.values.shared)
             self.section.wrong(
                 "values",
-                f"several words lead to {shared}: with no single way back the field cannot travel {rule.direction}",
+                f"several words lead to {shared}: with no way back the field cannot travel {rule.direction}",
                 hint,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -63,22 +64,25 @@ def _in_window(wanted: Wanted, invoice: Invoice) -> bool:
 
 
 def _texts(invoice: Invoice) -> list[str]:
-    told = [invoice.number, invoice.po_number, invoice.memo, invoice.internal_note]
+    told = [invoice.po_number, invoice.memo, invoice.internal_note]
     lines = invoice.lines if isinstance(invoice.lines, tuple) else ()
     return [folded(text) for text in (*told, *(line.text for line in lines)) if isinstance(text, str)]
 
 
 def _referenced(wanted: Wanted, invoice: Invoice) -> bool:
-    """A reference stands in the invoice: alone if it is short, anywhere in a text if it is long enough to tell."""
+    """A reference stands in the invoice: alone if it is short, as whole words in a text if it is long enough to
+    tell. The invoice's number is no reference: it may equal a deal's by chance."""
     sought = [folded(text) for text in wanted.references if text.strip()]
-    return any(one == text or (len(one) > 3 and one in text) for one in sought for text in _texts(invoice))
+    return any(one == text or (len(one) > 3 and _within(one, text)) for one in sought for text in _texts(invoice))
+
+
+def _within(words: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) is not None
 
 
 def _judged(wanted: Wanted, invoice: Invoice) -> Candidate | None:
     amount, referenced = _amount_reason(wanted, invoice), _referenced(wanted, invoice)
-    said = (
-        ["same customer"] + ([amount] if amount is not None else []) + (["same reference"] if referenced else [])
-    )
+    said = ["same customer"] + ([amount] if amount is not None else []) + (["same reference"] if referenced else [])
     if amount is not None and _in_window(wanted, invoice):
         days = abs((invoice.date - wanted.won_on).days) if isinstance(invoice.date, date) and wanted.won_on else 0
         said.append("same day" if days == 0 else f"{days} day{'s' if days != 1 else ''} apart")
@@ -90,9 +94,9 @@ def _judged(wanted: Wanted, invoice: Invoice) -> Candidate | None:
 
 
 def match_invoice(wanted: Wanted, index: InvoiceIndex, taken: Collection[str] = ()) -> Match:
-    """The existing invoice of a deal won before the cut-over: same customer, same net or gross, within 30 days. One:
-    same. Several: the only one that carries a reference, else a person is asked. An invoice with the reference and
-    another amount or day is asked about. `taken` invoices belong to other deals and are not looked at."""
+    """The existing invoice of a deal won before the cut-over: same customer, same net or gross, within 30 days.
+    One: same. Several: the only one that carries a reference, else a person is asked. An invoice with the
+    reference and another amount or day is asked about. `taken` invoices belong to other deals: not looked at."""
     found = [one for inv in index.of(wanted.customer) if inv.ref not in taken and (one := _judged(wanted, inv))]
     found.sort(key=lambda one: (-one.score, one.ref))
     best = [one for one in found if one.score == found[0].score]
@@ -103,9 +107,7 @@ def match_invoice(wanted: Wanted, index: InvoiceIndex, taken: Collection[str] = 
     return Match(verdict="ask", score=found[0].score, reasons=found[0].reasons, candidates=tuple(found[:SHOWN]))
 
 
-def match_invoices(
-    wanted: Mapping[str, Wanted], index: InvoiceIndex, taken: Collection[str] = ()
-) -> dict[str, Match]:
+def match_invoices(wanted: Mapping[str, Wanted], index: InvoiceIndex, taken: Collection[str] = ()) -> dict[str, Match]:
     """`match_invoice` for many positions, by their key. A reference beats an amount; positions that claim one
     invoice with equal right are all asked about."""
     first = {key: match_invoice(one, index, taken) for key, one in wanted.items()}

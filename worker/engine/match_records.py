@@ -227,8 +227,8 @@ def _score(found: _Findings, evidence: Collection[Evidence]) -> int:
 
 
 def _weighed(score: int, found: _Findings) -> int:
-    """The score after what speaks against it. The same tax id or SKU outweighs another place or legal form; nothing
-    outweighs another tax id."""
+    """The score after what speaks against it. The same tax id or SKU outweighs another place or legal form;
+    nothing outweighs another tax id."""
     decisive = found.tax or found.sku
     light = {"other postcode", "other city", "other legal form", "one is a person, the other is not"}
     counting = [reason for reason in found.against if not (decisive and reason in light)]
@@ -270,9 +270,7 @@ def _strong_keys(card: _Card) -> list[tuple[str, str]]:
 def _weak_keys(card: _Card) -> list[tuple[str, str]]:
     """Where names that are only alike meet: a word in common, the same beginning, the same end."""
     keys = [("word", word) for word in card.words if len(word) > 2]
-    keys += [
-        (end, key) for name in card.tight if len(name) > 4 for end, key in (("^", name[:4]), ("$", name[-4:]))
-    ]
+    keys += [(end, key) for name in card.tight if len(name) > 4 for end, key in (("^", name[:4]), ("$", name[-4:]))]
     return keys
 
 

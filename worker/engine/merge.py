@@ -112,7 +112,11 @@ class _Field(msgspec.Struct, frozen=True):
         return self.crm if side == "crm" else self.books
 
     def empty(self, side: Side) -> bool:
-        return is_empty(self.type(side), self.at(side))
+        """Nothing there that the other side could hold: a tax status without a number is no tax id."""
+        if is_empty(self.type(side), self.at(side)):
+            return True
+        conversion = self.rule.conversion
+        return (conversion.to_books(self.crm) if side == "crm" else conversion.to_crm(self.books)) is None
 
     def type(self, side: Side) -> FieldType | None:
         return self.rule.crm_type if side == "crm" else self.rule.books_type
@@ -200,6 +204,8 @@ def _unbased(field: _Field) -> Verdict:
         target = _OTHER[source]
         if field.empty(target) and not field.empty(source) and field.rule.writes(target):
             return _fill(field, source)
+    if field.rule.derived:
+        return _take(field, "books", "what the books say, written for the first time", overwrites=True)
     return Ask(
         about="unbased",
         reason="the two differ, and were never compared before",

@@ -13,8 +13,9 @@ from worker.engine.check import compact_tax_id
 
 # Legal forms as people write them, each with the form it stands for.
 _FORMS = {
-    "inc": "inc", "incorporated": "inc", "corp": "inc", "corporation": "inc", "llc": "llc", "llp": "llp", "lp": "lp",
-    "ltd": "ltd", "limited": "ltd", "plc": "plc", "pty": "ltd", "pte": "ltd", "pvt": "ltd", "private": "ltd",
+    "inc": "inc", "incorporated": "inc", "corp": "inc", "corporation": "inc", "llc": "llc", "llp": "llp",
+    "lp": "lp", "ltd": "ltd", "limited": "ltd", "plc": "plc", "pty": "ltd", "pte": "ltd", "pvt": "ltd",
+    "private": "ltd",
     "gmbh": "gmbh", "mbh": "gmbh", "ag": "ag", "kg": "kg", "ohg": "ohg", "ug": "ug", "ev": "ev", "kgaa": "kgaa",
     "sa": "sa", "sas": "sas", "sarl": "sarl", "srl": "srl", "spa": "spa", "sl": "sl", "slu": "sl", "bv": "bv",
     "nv": "nv", "ab": "ab", "oy": "oy", "oyj": "oy", "aps": "aps", "se": "se", "kk": "kk", "kft": "kft",
@@ -22,7 +23,7 @@ _FORMS = {
 }  # fmt: skip
 # Said or left out without meaning anything: no form by themselves.
 _FILLERS = frozenset({"co", "company", "the", "and"})
-_DOTTED = re.compile(r"\b(?:[a-z]\.){2,}[a-z]?\b\.?")
+_DOTTED = re.compile(r"\b(?:[a-z]\.)+[a-z]\b\.?|\b(?:[a-z]\.){2,}")
 _WORDS = re.compile(r"[^\W_]+")
 
 

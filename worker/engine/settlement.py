@@ -13,18 +13,37 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from connectors.canon.records import Allocation, CreditNote, Invoice, Payment
+from connectors.canon.fields import folded
+from connectors.canon.records import Allocation, CreditNote, Invoice, InvoiceLine, Payment
 from connectors.canon.values import Money
 
 ZERO = Decimal(0)
 How: TypeAlias = Literal["payment", "credit_note"]
+Kept: TypeAlias = Literal["withheld", "bank_charge", "discount", "written_off"]
+
+# Books without a field for what a customer or a bank kept (QuickBooks) hold it as a credit note for an item of
+# such a name, on an account that is no income. Names are folded.
+KEPT_BY_NAME: Mapping[str, Kept] = {
+    "tax withheld": "withheld",
+    "withholding tax": "withheld",
+    "tds": "withheld",
+    "bank charge": "bank_charge",
+    "bank charges": "bank_charge",
+    "bank fee": "bank_charge",
+    "discount taken": "discount",
+    "early payment discount": "discount",
+    "write-off": "written_off",
+    "bad debt": "written_off",
+}
 SettlementState: TypeAlias = Literal["not_invoiced", "open", "part_paid", "paid", "settled"]
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What one payment or credit note settled of one invoice, in the invoice's currency. `cash` is what the
-    customer paid, with the `bank_charge` that the bank kept of it."""
+    customer paid, with the `bank_charge` that the bank kept of it. `drawn` is what it used up of the payment or
+    credit note itself: what was withheld, discounted or written off beside a payment is not in the payment."""
 
     document: str
     source: str
@@ -36,6 +55,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     discount: Decimal = ZERO
     written_off: Decimal = ZERO
     bank_charge: Decimal = ZERO
+    drawn: Decimal = ZERO
 
     @property
     def total(self) -> Decimal:
@@ -94,7 +114,7 @@ def _charged(payment: Payment) -> tuple[tuple[Allocation, Decimal], ...]:
     largest = max(range(len(own)), key=lambda n: own[n].amount)
     cash = payment.amount.amount if isinstance(payment.amount, Money) else ZERO
     if sum((a.amount for a in own), known(payment.unapplied)) == cash:
-        own[largest] = msgspec.structs.replace(own[largest], amount=own[largest].amount + charges)
+        own[largest] = replace(own[largest], amount=own[largest].amount + charges)
     return tuple((a, charges if n == largest else ZERO) for n, a in enumerate(own))
 
 
@@ -110,32 +130,55 @@ def _by_payment(payment: Payment) -> Iterable[Settled]:
             discount=allocation.discount,
             written_off=allocation.written_off,
             bank_charge=charge,
+            drawn=allocation.amount,
         )
 
 
-def _brought(payments: Iterable[Payment], told: set[tuple[str, str]]) -> Iterable[Settled]:
+def kept_as(note: CreditNote, names: Mapping[str, Kept] = KEPT_BY_NAME) -> Kept | None:
+    """What a credit note really is, if all its lines are for items (or on accounts) that `names` calls so; None
+    for a credit note on a sale."""
+    lines = () if isinstance(note.lines, msgspec.UnsetType) else note.lines
+    found = {_kept_line(line, names) for line in lines if line.net != 0}
+    return found.pop() if len(found) == 1 else None
+
+
+def _kept_line(line: InvoiceLine, names: Mapping[str, Kept]) -> Kept | None:
+    labels = (line.item_name, line.item, line.income_account, line.text)
+    return next((names[folded(label)] for label in labels if label is not None and folded(label) in names), None)
+
+
+def _drawn(row: Settled, amount: Decimal, kept: Kept | None) -> Settled:
+    """`row` with `amount` of a credit note in it, as the credit that it is, or as what was kept."""
+    match kept:
+        case None:
+            return replace(row, credit=amount, drawn=amount)
+        case "withheld":
+            return replace(row, withheld=amount, drawn=amount)
+        case "bank_charge":
+            return replace(row, cash=amount, bank_charge=amount, drawn=amount)
+        case "discount":
+            return replace(row, discount=amount, drawn=amount)
+        case "written_off":
+            return replace(row, written_off=amount, drawn=amount)
+
+
+def _brought(
+    payments: Iterable[Payment], told: set[tuple[str, str]], kept: Mapping[str, Kept | None]
+) -> Iterable[Settled]:
     """Credit that a payment brought to an invoice, unless the credit note tells of it itself."""
     for payment in payments:
         for a in payment.allocations:
             if a.via is None or (a.via, a.document) in told:
                 continue
             on = a.on or day(payment.date)
-            yield Settled(document=a.document, source=a.via, how="credit_note", on=on, credit=a.amount)
+            row = Settled(document=a.document, source=a.via, how="credit_note", on=on)
+            yield _drawn(row, a.amount, kept.get(a.via))
 
 
-def _by_credit(note: CreditNote) -> Iterable[Settled]:
+def _by_credit(note: CreditNote, kept: Kept | None) -> Iterable[Settled]:
     for a in () if isinstance(note.allocations, msgspec.UnsetType) else note.allocations:
         on = a.on or day(note.date)
-        yield Settled(
-            document=a.document,
-            source=note.ref,
-            how="credit_note",
-            on=on,
-            credit=a.amount,
-            withheld=a.withheld,
-            discount=a.discount,
-            written_off=a.written_off,
-        )
+        yield _drawn(Settled(document=a.document, source=note.ref, how="credit_note", on=on), a.amount, kept)
 
 
 class Settlements(msgspec.Struct, frozen=True):
@@ -153,11 +196,15 @@ class Settlements(msgspec.Struct, frozen=True):
         return tuple(s for s in self.by_source.get(source, ()) if on is None or s.on is None or s.on <= on)
 
 
-def gather(payments: Sequence[Payment], credit_notes: Sequence[CreditNote]) -> Settlements:
-    """Every allocation of posted payments and live credit notes, each once."""
+def gather(
+    payments: Sequence[Payment], credit_notes: Sequence[CreditNote], names: Mapping[str, Kept] = KEPT_BY_NAME
+) -> Settlements:
+    """Every allocation of posted payments and live credit notes, each once. `names` are the items (or accounts) of
+    credit notes that are none: tax withheld, bank charges, discounts, write-offs."""
     live = [payment for payment in payments if payment.state == "posted"]
-    rows = [row for note in credit_notes if is_live(note) for row in _by_credit(note)]
-    rows += list(_brought(live, {(row.source, row.document) for row in rows}))
+    kept = {note.ref: kept_as(note, names) for note in credit_notes}
+    rows = [row for note in credit_notes if is_live(note) for row in _by_credit(note, kept[note.ref])]
+    rows += list(_brought(live, {(row.source, row.document) for row in rows}, kept))
     rows += [row for payment in live for row in _by_payment(payment)]
     by_document: dict[str, list[Settled]] = defaultdict(list)
     by_source: dict[str, list[Settled]] = defaultdict(list)

@@ -287,9 +287,7 @@ def _typed(target: FieldType, text: str, current: Value, region: str | None) -> 
             return text
 
 
-def from_text(
-    target: FieldType, text: str, current: Value = None, region: str | None = None
-) -> Value | Unconvertible:
+def from_text(target: FieldType, text: str, current: Value = None, region: str | None = None) -> Value | Unconvertible:
     """A typed value from a text. `current` is what the field holds now; its other parts (status of a tax identity,
     currency of a price) are kept."""
     try:

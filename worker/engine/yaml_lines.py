@@ -26,9 +26,7 @@ def did_you_mean(word: str, options: Sequence[str]) -> str | None:
     """The option nearest to a mistyped word, or what there is; None without options."""
     if not options:
         return None
-    found = process.extractOne(
-        word.casefold(), options, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=60
-    )
+    found = process.extractOne(word.casefold(), options, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=60)
     if found is not None:
         return f'Did you mean "{found[0]}"?'
     shown = ", ".join(options[:_SHOWN])
@@ -63,9 +61,7 @@ def compose(text: str, problems: Problems) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        problems.found.append(
-            Problem(line, column, "", f"this is no YAML: {error.problem}", None, problems.source)
-        )
+        problems.found.append(Problem(line, column, "", f"this is no YAML: {error.problem}", None, problems.source))
         return None
     except (yaml.YAMLError, RecursionError) as error:
         problems.add(None, "", f"this is no YAML: {str(error).splitlines()[0]}")

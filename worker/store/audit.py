@@ -79,9 +79,7 @@ async def append(tx: Unit, pair_id: str, entries: Sequence[Entry]) -> None:
     for text in texts:
         seq += 1
         digest = _hash(previous, text)
-        rows.append(
-            {"pair_id": pair_id, "seq": seq, "at": now, "entry": text, "previous": previous, "hash": digest}
-        )
+        rows.append({"pair_id": pair_id, "seq": seq, "at": now, "entry": text, "previous": previous, "hash": digest})
         previous = digest
     await tx.run(insert(audit), rows)
     await tx.run(update(audit_heads).where(audit_heads.c.pair_id == pair_id).values(seq=seq, hash=previous))

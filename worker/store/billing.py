@@ -173,9 +173,7 @@ class NewDocument(msgspec.Struct, frozen=True, kw_only=True):
     marker: str | None = None
 
 
-async def add_documents(
-    tx: Unit, pair_id: str, new: Sequence[NewDocument], state: PositionState = "billed"
-) -> None:
+async def add_documents(tx: Unit, pair_id: str, new: Sequence[NewDocument], state: PositionState = "billed") -> None:
     """Put documents on record and mark their positions. A second live one for a position fails the unit."""
     now = await tx.now()
     if not new:

@@ -64,9 +64,7 @@ async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
     number = await tx.scalar(select(func.max(conflicts.c.number)).where(conflicts.c.pair_id == pair_id)) or 0
     known = {
         (row["kind"], row["ref"], row["rule"]): row
-        for row in await tx.all(
-            select(conflicts).where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open")
-        )
+        for row in await tx.all(select(conflicts).where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open"))
     }
     rows = []
     for question in {(q.kind, q.ref, q.rule): q for q in questions}.values():

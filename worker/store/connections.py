@@ -199,9 +199,7 @@ async def claim_fields(tx: Unit, pair_id: str, fields: Iterable[tuple[str, Kind,
     """(connection, kind, field): one pair at most may write each. Replaces what this pair had claimed. Raises
     Taken if another has one."""
     await tx.run(delete(writers).where(writers.c.pair_id == pair_id))
-    rows = [
-        {"connection_id": c, "kind": k.value, "field": f, "pair_id": pair_id} for c, k, f in dict.fromkeys(fields)
-    ]
+    rows = [{"connection_id": c, "kind": k.value, "field": f, "pair_id": pair_id} for c, k, f in dict.fromkeys(fields)]
     for row in rows:
         owner = await tx.scalar(
             select(pairs.c.name)

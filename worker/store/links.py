@@ -76,8 +76,7 @@ async def get_links(tx: Unit, ids: Sequence[str]) -> dict[str, Link]:
         for link_id, kind, side, ref in rows:
             found.setdefault(link_id, {"kind": kind})[side] = ref
     return {
-        link_id: Link(link_id, Kind(row["kind"]), row.get("crm"), row.get("books"))
-        for link_id, row in found.items()
+        link_id: Link(link_id, Kind(row["kind"]), row.get("crm"), row.get("books")) for link_id, row in found.items()
     }
 
 
@@ -224,9 +223,7 @@ async def is_free(tx: Unit, pair_id: str, side: Side, kind: Kind, refs: Sequence
     """Of these refs, the ones that no link has."""
     taken = await tx.rows(
         select(link_members.c.ref).where(
-            tuple_(link_members.c.pair_id, link_members.c.side, link_members.c.kind).in_(
-                [(pair_id, side, kind.value)]
-            ),
+            tuple_(link_members.c.pair_id, link_members.c.side, link_members.c.kind).in_([(pair_id, side, kind.value)]),
             link_members.c.ref.in_(list(refs)),
         )
     )

@@ -54,9 +54,7 @@ async def read_cursors(tx: Unit, connection_id: str, kinds: Iterable[Kind]) -> d
     return {kind: known.get(kind.value) for kind in kinds}
 
 
-async def store_pages(
-    tx: Unit, connection_id: str, pages: Sequence[Page], listeners: Sequence[Listener]
-) -> Stored:
+async def store_pages(tx: Unit, connection_id: str, pages: Sequence[Page], listeners: Sequence[Listener]) -> Stored:
     """Store pages in order, mark what moved, move the cursors."""
     now = await tx.now()
     scans = await _scan_numbers(tx, connection_id)
@@ -76,9 +74,7 @@ async def store_records(
     tx: Unit, connection_id: str, records: Sequence[AnyRecord], listeners: Sequence[Listener]
 ) -> list[tuple[Kind, str]]:
     """Store records read outside a feed (a fresh read, a write's answer); what moved is marked for `listeners`."""
-    moved = await _store_records(
-        tx, connection_id, records, await _scan_numbers(tx, connection_id), await tx.now()
-    )
+    moved = await _store_records(tx, connection_id, records, await _scan_numbers(tx, connection_id), await tx.now())
     await mark_dirty(tx, listeners, moved)
     return moved
 
@@ -142,9 +138,7 @@ async def _store_records(
         )
     if rows:
         await tx.run(tx.upsert(mirror, keep=("verified_at",)), rows)
-        await _store_allocations(
-            tx, connection_id, [r for r, k in zip(records, keys, strict=True) if k in set(moved)]
-        )
+        await _store_allocations(tx, connection_id, [r for r, k in zip(records, keys, strict=True) if k in set(moved)])
     return moved
 
 
@@ -202,9 +196,7 @@ async def _store_tombstones(tx: Unit, connection_id: str, stones: Sequence[Tombs
 async def _store_bad_rows(tx: Unit, connection_id: str, pages: Sequence[Page], now: datetime) -> None:
     """A complete listing replaces what was bad before; a partial page only adds."""
     for kind in {kind for page in pages for kind in page.scanned}:
-        await tx.run(
-            delete(bad_rows).where(bad_rows.c.connection_id == connection_id, bad_rows.c.kind == kind.value)
-        )
+        await tx.run(delete(bad_rows).where(bad_rows.c.connection_id == connection_id, bad_rows.c.kind == kind.value))
     rows = {
         (bad.kind, bad.where): {
             "connection_id": connection_id,
@@ -226,14 +218,10 @@ async def _finish_scan(tx: Unit, connection_id: str, kind: Kind, scan: int) -> N
     gone; a read by id decides (see `suspects`)."""
     where = and_(mirror.c.connection_id == connection_id, mirror.c.kind == kind.value)
     await tx.run(
-        update(mirror)
-        .where(where, mirror.c.scan < scan, mirror.c.gone.is_(None))
-        .values(missed=mirror.c.missed + 1)
+        update(mirror).where(where, mirror.c.scan < scan, mirror.c.gone.is_(None)).values(missed=mirror.c.missed + 1)
     )
     await tx.run(
-        update(cursors)
-        .where(cursors.c.connection_id == connection_id, cursors.c.kind == kind.value)
-        .values(scan=scan)
+        update(cursors).where(cursors.c.connection_id == connection_id, cursors.c.kind == kind.value).values(scan=scan)
     )
 
 
@@ -291,6 +279,8 @@ async def mark_dirty(tx: Unit, listeners: Sequence[Listener], moved: Sequence[tu
             "stamp": top + 1,
             "waits": None,
             "reason": None,
+            "waits_for": None,
+            "refused": 0,
         }
         for listener in listeners
         for kind, ref in dict.fromkeys(moved)
@@ -299,10 +289,47 @@ async def mark_dirty(tx: Unit, listeners: Sequence[Listener], moved: Sequence[tu
     await tx.run(
         statement.on_conflict_do_update(
             index_elements=[c.name for c in dirty.primary_key],
-            set_={"stamp": statement.excluded.stamp, "waits": None, "reason": None},
+            set_={"stamp": statement.excluded.stamp, "waits": None, "reason": None, "waits_for": None, "refused": 0},
         ),
         rows,
     )
+    for listener in listeners:
+        await _wake_dependents(tx, listener, moved)
+
+
+async def _wake_dependents(tx: Unit, listener: Listener, moved: Sequence[tuple[Kind, str]]) -> None:
+    """What waits for a customer or an item is looked at again when that moved."""
+    customers = [ref for kind, ref in moved if kind is Kind.CUSTOMER]
+    keys = {"item"} if any(kind is Kind.ITEM for kind, _ in moved) else set()
+    if listener.side == "books" and customers:
+        customers = await _crm_members(tx, listener.pair_id, customers)
+    keys |= {f"customer:{ref}" for ref in customers}
+    for part in chunks(sorted(keys)):
+        await tx.run(
+            update(dirty)
+            .where(dirty.c.pair_id == listener.pair_id, dirty.c.waits_for.in_(part))
+            .values(waits=None, reason=None, waits_for=None)
+        )
+
+
+async def _crm_members(tx: Unit, pair_id: str, books: Sequence[str]) -> list[str]:
+    """The CRM customers that are linked to these books customers."""
+    found: list[str] = []
+    ours, theirs = link_members.alias(), link_members.alias()
+    for part in chunks(books):
+        rows = await tx.rows(
+            select(ours.c.ref)
+            .join(theirs, theirs.c.link_id == ours.c.link_id)
+            .where(
+                theirs.c.pair_id == pair_id,
+                theirs.c.side == "books",
+                theirs.c.kind == Kind.CUSTOMER.value,
+                theirs.c.ref.in_(part),
+                ours.c.side == "crm",
+            )
+        )
+        found += [ref for (ref,) in rows]
+    return found
 
 
 class DirtyRow(msgspec.Struct, frozen=True):
@@ -339,8 +366,25 @@ async def clear_dirty(tx: Unit, pair_id: str, rows: Sequence[DirtyRow]) -> None:
         await tx.run(statement, [_keys(row) for row in rows])
 
 
-async def park_dirty(tx: Unit, pair_id: str, rows: Sequence[tuple[DirtyRow, str]], settings: str) -> None:
-    """(row, reason): nothing to do for these until they, or the settings, change."""
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that nothing can be done for until it, the settings, or what it waits for change."""
+
+    side: Side
+    kind: Kind
+    ref: str
+    reason: str
+    waits_for: str | None = None
+    refused: bool = False
+
+
+async def park_dirty(
+    tx: Unit,
+    pair_id: str,
+    rows: Sequence[Parked],
+    settings: str,
+    stamps: Mapping[tuple[Side, Kind, str], int] | None = None,
+) -> None:
+    """Let records wait. `stamps`: what was marked again since it was read is not parked."""
     statement = (
         update(dirty)
         .where(
@@ -348,12 +392,36 @@ async def park_dirty(tx: Unit, pair_id: str, rows: Sequence[tuple[DirtyRow, str]
             dirty.c.side == _p("side"),
             dirty.c.kind == _p("kind"),
             dirty.c.ref == _p("ref"),
-            dirty.c.stamp == _p("stamp"),
         )
-        .values(waits=settings, reason=_p("reason"))
+        .values(waits=settings, reason=_p("reason"), waits_for=_p("waits_for"), refused=_p("refused"))
     )
-    if rows:
-        await tx.run(statement, [_keys(row) | {"p_reason": reason} for row, reason in rows])
+    values = [
+        {
+            "p_side": row.side,
+            "p_kind": row.kind.value,
+            "p_ref": row.ref,
+            "p_reason": row.reason,
+            "p_waits_for": row.waits_for,
+            "p_refused": int(row.refused),
+        }
+        for row in rows
+    ]
+    if stamps is not None:
+        statement = statement.where(dirty.c.stamp == _p("stamp"))
+        for value, row in zip(values, rows, strict=True):
+            value["p_stamp"] = stamps[row.side, row.kind, row.ref]
+    if values:
+        await tx.run(statement, values)
+
+
+async def refused(tx: Unit, pair_id: str, settings: str) -> dict[tuple[Side, Kind, str], str]:
+    """What a vendor refused under these settings and did not change since: not to be tried again, and why."""
+    rows = await tx.rows(
+        select(dirty.c.side, dirty.c.kind, dirty.c.ref, dirty.c.reason).where(
+            dirty.c.pair_id == pair_id, dirty.c.refused == 1, dirty.c.waits == settings
+        )
+    )
+    return {(side, Kind(kind), ref): reason for side, kind, ref, reason in rows}
 
 
 def _p(name: str) -> Any:
@@ -456,3 +524,42 @@ async def counts(tx: Unit, connection_id: str) -> dict[Kind, int]:
         .group_by(mirror.c.kind)
     )
     return {Kind(kind): number for kind, number in rows}
+
+
+async def all_refs(tx: Unit, connection_id: str) -> list[tuple[Kind, str]]:
+    """Every live record of a connection."""
+    rows = await tx.rows(
+        select(mirror.c.kind, mirror.c.ref).where(mirror.c.connection_id == connection_id, mirror.c.gone.is_(None))
+    )
+    return [(Kind(kind), ref) for kind, ref in rows]
+
+
+async def is_known_to(tx: Unit, pair_id: str, side: Side) -> bool:
+    """Whether the pair has planned anything of this side before, or has it before it."""
+    for table in (dirty, link_members):
+        if await tx.scalar(select(table.c.ref).where(table.c.pair_id == pair_id, table.c.side == side).limit(1)):
+            return True
+    return False
+
+
+async def bad(tx: Unit, connection_id: str) -> list[dict[str, Any]]:
+    """What could not be read as a record: place and reason."""
+    rows = await tx.all(
+        select(bad_rows.c.kind, bad_rows.c.place, bad_rows.c.ref, bad_rows.c.reason)
+        .where(bad_rows.c.connection_id == connection_id)
+        .order_by(bad_rows.c.place)
+    )
+    return [dict(row) for row in rows]
+
+
+async def sources(tx: Unit, connection_id: str, kind: str, refs: Sequence[str]) -> dict[str, str]:
+    """Where a person finds these records (a file and row), for those that say so."""
+    found = {}
+    for part in chunks(list(refs)):
+        rows = await tx.rows(
+            select(mirror.c.ref, mirror.c.body).where(
+                mirror.c.connection_id == connection_id, mirror.c.kind == kind, mirror.c.ref.in_(part)
+            )
+        )
+        found.update({ref: source for ref, body in rows if (source := decode(body).source) is not None})
+    return found

@@ -24,6 +24,7 @@ from worker.store.database import Unit, chunks
 from worker.store.tables import changes, plans, tallies
 
 State = Literal["planned", "held", "intended", "done", "rejected", "stale", "unknown", "discarded"]
+CAME_TO_NOTHING: tuple[State, ...] = ("rejected", "stale", "held", "discarded")
 LIFETIME = timedelta(hours=24)
 
 
@@ -148,8 +149,7 @@ async def finish_plan(tx: Unit, pair_id: str, plan_id: str, fingerprint: str, su
         await tx.run(update(plans).where(plans.c.id == plan_id).values(state="discarded"))
         return [plan_id]
     older = [
-        row[0]
-        for row in await tx.rows(select(plans.c.id).where(plans.c.pair_id == pair_id, plans.c.state == "open"))
+        row[0] for row in await tx.rows(select(plans.c.id).where(plans.c.pair_id == pair_id, plans.c.state == "open"))
     ]
     if older:
         await tx.run(update(plans).where(plans.c.id.in_(older)).values(state="superseded"))
@@ -222,14 +222,10 @@ async def approve(tx: Unit, plan_id: str, fingerprint: str, by: str, only: Seque
     )
     if result.rowcount and only is not None:
         chosen = set(only)
-        rows = await tx.rows(
-            select(changes.c.id).where(changes.c.plan_id == plan_id, changes.c.state == "planned")
-        )
+        rows = await tx.rows(select(changes.c.id).where(changes.c.plan_id == plan_id, changes.c.state == "planned"))
         left = [id_ for (id_,) in rows if id_ not in chosen]
         for part in chunks(left):
-            await tx.run(
-                update(changes).where(changes.c.id.in_(part)).values(state="discarded", reason="not chosen")
-            )
+            await tx.run(update(changes).where(changes.c.id.in_(part)).values(state="discarded", reason="not chosen"))
     return bool(result.rowcount)
 
 
@@ -253,9 +249,7 @@ async def read_changes(
     limit: int | None = None,
 ) -> list[StoredChange]:
     """A plan's changes in order."""
-    statement = (
-        select(changes).where(changes.c.plan_id == plan_id, changes.c.seq > after_seq).order_by(changes.c.seq)
-    )
+    statement = select(changes).where(changes.c.plan_id == plan_id, changes.c.seq > after_seq).order_by(changes.c.seq)
     if states is not None:
         statement = statement.where(changes.c.state.in_(list(states)))
     if flow is not None:

@@ -68,9 +68,7 @@ def _json(value: Any) -> str:
     return msgspec.json.Encoder(decimal_format="string").encode(value).decode()
 
 
-async def ask(
-    tx: Unit, pair_id: str, what: str, request: Mapping[str, Any], by: str, lane: Lane = "realtime"
-) -> str:
+async def ask(tx: Unit, pair_id: str, what: str, request: Mapping[str, Any], by: str, lane: Lane = "realtime") -> str:
     """Write down what somebody wants. A worker finds it, woken or not."""
     run_id = new_id("run")
     await tx.run(
@@ -88,10 +86,7 @@ async def get(tx: Unit, run_id: str) -> Run | None:
 
 async def recent(tx: Unit, pair_id: str, limit: int = 20) -> list[Run]:
     rows = await tx.all(
-        select(runs)
-        .where(runs.c.pair_id == pair_id)
-        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
-        .limit(limit)
+        select(runs).where(runs.c.pair_id == pair_id).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     )
     return [_run(row) for row in rows]
 

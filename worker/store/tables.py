@@ -196,7 +196,10 @@ dirty = Table(
     Column("stamp", BigInteger, nullable=False),  # rises with each marking: only what was planned is cleared
     Column("waits", String(32)),  # the settings under which nothing could be done; marking it again clears this
     Column("reason", Text),
+    Column("waits_for", REF),  # `customer:<crm ref>` or `item`: what moves this wakes it too
+    Column("refused", Integer, nullable=False, server_default="0"),  # the vendor said no
     Index("ix_dirty_due", "pair_id", "waits", "since"),
+    Index("ix_dirty_waits_for", "pair_id", "waits_for"),
 )
 
 webhook_events = Table(
@@ -355,9 +358,7 @@ plans = Table(
     Column("id", ID, primary_key=True),
     _pair(),
     Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
-    Column(
-        "state", WORD, nullable=False
-    ),  # drawing | open | applying | applied | superseded | discarded | expired
+    Column("state", WORD, nullable=False),  # drawing | open | applying | applied | superseded | discarded | expired
     Column("fingerprint", String(64), nullable=False, server_default=""),
     Column("mapping_version", Integer, nullable=False),
     Column("summary", Text, nullable=False, server_default="{}"),

@@ -35,7 +35,7 @@ PATIENCE_S = 20.0  # a vendor's wait up to this long is sat out; a longer one gi
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """How far a plan is. `not_before`: work is left, and this is when it is worth going on; `why` says for what."""
 
-    states: dict[str, int]
+    states: dict[plans.State, int]
     not_before: datetime | None = None
     why: str | None = None
 
@@ -57,7 +57,7 @@ async def apply_plan(desk: Desk, plan_id: str, run_id: str, actor: str) -> Appli
         async with desk.db.read() as tx:
             now = await tx.now()
             states = await plans.count_states(tx, plan_id)
-        return Applied(states=dict(states), not_before=now + timedelta(seconds=wait.seconds), why=wait.reason)
+        return Applied(states=states, not_before=now + timedelta(seconds=wait.seconds), why=wait.reason)
     doubts = await settle_doubts(desk, run_id, actor)
     async with desk.db.write() as tx:
         states = await plans.count_states(tx, plan_id)
@@ -66,8 +66,8 @@ async def apply_plan(desk: Desk, plan_id: str, run_id: str, actor: str) -> Appli
             await plans.close_plan(tx, plan_id, "applied")
     if open_still:
         why = "an answer was lost; what arrived is looked up before anything is sent again"
-        return Applied(states=dict(states), not_before=doubts.not_before, why=why)
-    return Applied(states=dict(states))
+        return Applied(states=states, not_before=doubts.not_before, why=why)
+    return Applied(states=states)
 
 
 async def _waves(desk: Desk, plan_id: str, run_id: str, actor: str) -> None:
@@ -125,15 +125,16 @@ async def _apply_batch(desk: Desk, plan_id: str, run_id: str, actor: str, batch:
             return
     async with desk.db.write() as tx:
         reason = f"it moved {STALE_TIMES} times while it was being written: planned again"
-        await plans.step(
-            tx, [Step(id=s.change.id, to="stale", come_from=("planned",), reason=reason) for s in left]
-        )
+        await plans.step(tx, [Step(id=s.change.id, to="stale", come_from=("planned",), reason=reason) for s in left])
 
 
 async def _send(
     desk: Desk, plan_id: str, run_id: str, actor: str, batch: Sequence[StoredChange]
 ) -> Sequence[StoredChange]:
     """One call. What has to be tried again with a fresh version comes back."""
+    batch = await _not_failed(desk, batch)
+    if not batch:
+        return []
     await _fresh_reads(desk, batch)
     ready, records, targets = await _still_true(desk, batch)
     if not ready:
@@ -198,12 +199,9 @@ async def _intend(
         async with desk.db.write() as tx:
             until = await tx.now() + timedelta(seconds=deadline_s)
             intents = [
-                Intent(id=s.change.id, attempt=s.attempt, call_key=call, mark=mark, call_until=until)
-                for s in ready
+                Intent(id=s.change.id, attempt=s.attempt, call_key=call, mark=mark, call_until=until) for s in ready
             ]
-            await plans.keep_before(
-                tx, {s.change.id: targets[s.change.ref] for s in ready if s.change.ref in targets}
-            )
+            await plans.keep_before(tx, {s.change.id: targets[s.change.ref] for s in ready if s.change.ref in targets})
             return await plans.intend(tx, plan_id, intents)
     except LostRace:
         return False
@@ -250,6 +248,19 @@ def _write(stored: StoredChange, records: dict[str, AnyRecord], targets: dict[st
 
 
 # --------------------------------------------------------------------------- is the plan still true?
+
+
+async def _not_failed(desk: Desk, batch: Sequence[StoredChange]) -> list[StoredChange]:
+    """Without what needs a change that came to nothing: that is held, and nothing is read for it."""
+    async with desk.db.write() as tx:
+        states = await plans.change_states(tx, [need for s in batch for need in s.change.needs])
+        failed = [s for s in batch if any(states.get(n) in plans.CAME_TO_NOTHING for n in s.change.needs)]
+        held = [
+            Step(id=s.change.id, to="held", come_from=("planned",), reason="what it needs was not made") for s in failed
+        ]
+        await plans.step(tx, held)
+    gone = {s.change.id for s in failed}
+    return [s for s in batch if s.change.id not in gone]
 
 
 async def _fresh_reads(desk: Desk, batch: Sequence[StoredChange]) -> None:
@@ -322,10 +333,8 @@ def _why_not(
         return Step(id=change.id, to=to, come_from=("planned",), reason=reason)
 
     waits = [states.get(need) for need in change.needs if states.get(need) != "done"]
-    if any(state in ("planned", "intended", "unknown") for state in waits):
-        return move("planned", "")
     if waits:
-        return move("held", "what it needs was not made")
+        return move("planned", "")
     if _placeholder(records.get(change.id)):
         return move("held", "what it names was not made")
     for need in change.requires:
@@ -360,9 +369,7 @@ def _field_moved(
         return "the record is gone"
     source = relied.get((OTHER[change.side], change.source_kind, change.source_ref))
     for field in change.fields:
-        if field.before is not ABSENT and key(field.type, read(target, field.path)) != key(
-            field.type, field.before
-        ):
+        if field.before is not ABSENT and key(field.type, read(target, field.path)) != key(field.type, field.before):
             return f"{field.path} changed meanwhile: planned again"
         path = _source_path(change, field.rule)
         if source is not None and path is not None and field.seen is not ABSENT:

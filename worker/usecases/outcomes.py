@@ -19,7 +19,7 @@ from worker.store import audit, billing, links, mirror, plans
 from worker.store.billing import NewDocument
 from worker.store.database import Unit
 from worker.store.links import NewLink, Provenance
-from worker.store.mirror import Listener
+from worker.store.mirror import Listener, Parked
 from worker.store.plans import Step
 from worker.usecases.office import OTHER, Desk
 
@@ -141,22 +141,17 @@ def _base(target: Side, field: FieldChange, stored: AnyRecord | None) -> Base:
 
 async def _park_refused(tx: Unit, desk: Desk, refused: Sequence[Answered]) -> None:
     """What a vendor refused is not tried again until the record or the settings change."""
-    if not refused:
-        return
-    reasons = {}
+    rows = []
     for answer in refused:
         change = answer.change
-        side = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
-        reason = answer.outcome.reason if isinstance(answer.outcome, Denied) else ""
-        reasons[side, change.source_kind, change.source_ref] = f"{desk.title(change.side)} says: {reason}"
+        reason = (
+            f"{desk.title(change.side)} says: {answer.outcome.reason}" if isinstance(answer.outcome, Denied) else ""
+        )
+        source = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
+        rows.append(Parked(side=source, kind=change.source_kind, ref=change.source_ref, reason=reason, refused=True))
         if change.ref is not None:
-            reasons[change.side, change.kind, change.ref] = f"{desk.title(change.side)} says: {reason}"
-    wanted = [(side, kind) for side, kind, _ in reasons]
-    rows = await mirror.dirty_rows(tx, desk.pair.id, list(dict.fromkeys(wanted)), desk.settings)
-    parked = [
-        (row, reasons[row.side, row.kind, row.ref]) for row in rows if (row.side, row.kind, row.ref) in reasons
-    ]
-    await mirror.park_dirty(tx, desk.pair.id, parked, desk.settings)
+            rows.append(Parked(side=change.side, kind=change.kind, ref=change.ref, reason=reason, refused=True))
+    await mirror.park_dirty(tx, desk.pair.id, rows, desk.settings)
 
 
 def _tallies(answer: Answered) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import msgspec
 from connectors.canon.fields import to_json, with_fields
 from connectors.canon.records import AnyRecord, Customer, Deal, Invoice, Item, Kind
 from connectors.canon.values import ABSENT, Money
+from connectors.kit.contract import Side
 from worker.engine.billing import BillingRules, Held, NotBillable, Position, positions, won_on
 from worker.engine.drawing import Asked, Drawing, Subject, title_of
 from worker.engine.invoice import Books, BooksItem, Drafted, Sale, books_facts, draft_invoice, net_of_gross
@@ -22,6 +23,7 @@ from worker.store import billing as store
 from worker.store import links as link_store
 from worker.store import mirror
 from worker.store.billing import DocumentRow, NewDocument, PositionRow
+from worker.store.conflicts import Decision
 from worker.store.database import Unit, chunks
 from worker.usecases.office import Desk
 from worker.usecases.propose_linked import Scope, create_change
@@ -47,6 +49,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     crm_customers: dict[str, Customer]
     invoices: InvoiceIndex
     taken: set[str]
+    decisions: dict[tuple[Side, Kind, str], list[Decision]]
     now: datetime
 
 
@@ -127,6 +130,7 @@ async def _ledger(
         crm_customers=crm_customers,
         invoices=InvoiceIndex(pool),
         taken=await store.taken_documents(tx, desk.pair.id),
+        decisions=customers.decisions,
         now=await tx.now(),
     )
 
@@ -277,8 +281,7 @@ def _draw_deal(
             return nothing
         _unwon(ledger, drawing, deal.ref, deal, known, documents)
         return nothing
-    refused = customers.decided("crm", deal.ref, "not_needed")
-    if refused or customers.decisions.get(("crm", Kind.DEAL, deal.ref)):
+    if any(d.verdict in ("not_needed", "leave") for d in customers.decisions.get(("crm", Kind.DEAL, deal.ref), [])):
         drawing.settle([subject])
         return nothing
     return _draw_positions(ledger, drawing, deal, planned, {row.seq: row for row in known}, documents, customers)
@@ -334,10 +337,15 @@ def _draw_positions(
             made += 1  # its time has not come: looked at again with the next plan
     subject = Subject("crm", Kind.DEAL, deal.ref)
     if waits:
-        drawing.wait([subject], "; ".join(dict.fromkeys(waits)))
+        drawing.wait([subject], "; ".join(dict.fromkeys(waits)), _waits_for(deal, waits))
     elif not made:
         drawing.settle([subject])
     return drawn
+
+
+def _waits_for(deal: Deal, waits: Sequence[str]) -> str:
+    """What wakes a deal that waits: its customer, or an item where that is what the books lack."""
+    return "item" if any("no item" in reason for reason in waits) else f"customer:{_customer_ref(deal)}"
 
 
 def _row(position: Position, known: PositionRow | None) -> PositionRow:
@@ -461,11 +469,15 @@ def _already_billed(
     """Somebody may have typed the invoice by hand: one that fits is the document, several are asked about."""
     if customer.ref.startswith("@"):
         return None
-    match = match_invoice(_wanted(ledger, deal, position, customer.ref), ledger.invoices, ledger.taken)
-    if match.verdict == "same" and match.ref is not None:
-        ledger.taken.add(match.ref)
+    said = ledger.decisions.get(("crm", Kind.DEAL, deal.ref), [])
+    different = {d.detail for d in said if d.verdict == "different"}
+    match = match_invoice(_wanted(ledger, deal, position, customer.ref), ledger.invoices, ledger.taken | different)
+    same = next((d.detail for d in said if d.verdict == "same" and d.detail not in ledger.taken), None)
+    found = same or (match.ref if match.verdict == "same" else None)
+    if found is not None:
+        ledger.taken.add(found)
         return NewDocument(
-            position_id=row.id, generation=row.generation, kind=Kind.INVOICE, ref=match.ref, provenance="matched"
+            position_id=row.id, generation=row.generation, kind=Kind.INVOICE, ref=found, provenance="matched"
         )
     if match.verdict == "ask":
         candidates = tuple(
@@ -512,9 +524,7 @@ def _history(ledger: Ledger, drawing: Drawing, deal: Deal, known: list[PositionR
         return Drawn([], [])
     ledger.taken.add(match.ref)
     row = _row(position, None)
-    document = NewDocument(
-        position_id=row.id, generation=0, kind=Kind.INVOICE, ref=match.ref, provenance="matched"
-    )
+    document = NewDocument(position_id=row.id, generation=0, kind=Kind.INVOICE, ref=match.ref, provenance="matched")
     return Drawn([msgspec.structs.replace(row, state="history")], [(document, "history")])
 
 
@@ -589,9 +599,7 @@ async def _ended_documents(tx: Unit, desk: Desk, drawing: Drawing) -> None:
         if document.state != "live":
             continue
         if record is None:
-            await store.end_document(
-                tx, document, "deleted", f"invoice {ref} was deleted in {desk.title('books')}"
-            )
+            await store.end_document(tx, document, "deleted", f"invoice {ref} was deleted in {desk.title('books')}")
         elif isinstance(record, Invoice) and record.state == "void":
             await store.end_document(tx, document, "void", f"invoice {ref} was voided in {desk.title('books')}")
         else:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from connectors.canon.fields import FieldType
-from connectors.canon.records import AnyRecord, Kind
+from connectors.canon.records import AnyRecord, Item, Kind
 from connectors.kit.contract import Side, Tombstone
 from worker.engine.drawing import Asked, Drawing, Linked, Subject, draw_create, draw_link, title_of
 from worker.engine.mapping import CustomersFlow, FieldRule, ItemsFlow
@@ -40,6 +40,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     removed: dict[Side, str]
     decisions: dict[tuple[Side, Kind, str], list[Decision]]
     intents: list[OpenIntent]
+    refused: dict[tuple[Side, Kind, str], str]
 
     def marker(self, side: Side, ref: str) -> str:
         return marker(self.desk.installation, self.desk.pair.id, self.kind, f"{side}:{ref}")
@@ -49,16 +50,22 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def customers_scope(
-    desk: Desk, decisions: dict[tuple[Side, Kind, str], list[Decision]], intents: list[OpenIntent]
+    desk: Desk,
+    decisions: dict[tuple[Side, Kind, str], list[Decision]],
+    intents: list[OpenIntent],
+    refused: dict[tuple[Side, Kind, str], str],
 ) -> Scope:
     flow = desk.mapping.customers or CustomersFlow()
-    return _scope(desk, "customers", Kind.CUSTOMER, flow, decisions, intents)
+    return _scope(desk, "customers", Kind.CUSTOMER, flow, decisions, intents, refused)
 
 
 def items_scope(
-    desk: Desk, decisions: dict[tuple[Side, Kind, str], list[Decision]], intents: list[OpenIntent]
+    desk: Desk,
+    decisions: dict[tuple[Side, Kind, str], list[Decision]],
+    intents: list[OpenIntent],
+    refused: dict[tuple[Side, Kind, str], str],
 ) -> Scope:
-    return _scope(desk, "items", Kind.ITEM, desk.mapping.items or ItemsFlow(), decisions, intents)
+    return _scope(desk, "items", Kind.ITEM, desk.mapping.items or ItemsFlow(), decisions, intents, refused)
 
 
 def _scope(
@@ -68,6 +75,7 @@ def _scope(
     said: CustomersFlow | ItemsFlow,
     decisions: dict[tuple[Side, Kind, str], list[Decision]],
     intents: list[OpenIntent],
+    refused: dict[tuple[Side, Kind, str], str],
 ) -> Scope:
     return Scope(
         desk=desk,
@@ -79,6 +87,7 @@ def _scope(
         removed={"books": said.removed_books, "crm": said.removed_crm},
         decisions=decisions,
         intents=[intent for intent in intents if intent.kind is kind],
+        refused=refused,
     )
 
 
@@ -110,16 +119,12 @@ async def _load(tx: Unit, scope: Scope, side: Side, refs: Sequence[str]) -> dict
 # --------------------------------------------------------------------------- what is linked
 
 
-async def _merge_links(
-    tx: Unit, scope: Scope, drawing: Drawing, items: Sequence[tuple[Link, list[Subject]]]
-) -> None:
+async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, items: Sequence[tuple[Link, list[Subject]]]) -> None:
     records = {
         side: await _load(tx, scope, side, [ref for link, _ in items if (ref := link.ref(side)) is not None])
         for side in SIDES
     }
-    types = {
-        rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in scope.rules
-    }
+    types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in scope.rules}
     bases = await link_store.load_bases(tx, [link.id for link, _ in items], types)
     posted = await _posted(tx, scope, [ref for link, _ in items if (ref := link.books) is not None])
     flaps = await _flapping(tx, scope)
@@ -205,9 +210,7 @@ async def _match_fresh(
     for side in SIDES:
         refs = [s.ref for s in fresh if s.side == side and s.ref not in taken[side]]
         found = await _load(tx, scope, side, refs)
-        drawing.settle(
-            Subject(side, scope.kind, ref) for ref in refs if ref not in found
-        )  # gone before it was linked
+        drawing.settle(Subject(side, scope.kind, ref) for ref in refs if ref not in found)  # gone before it was linked
         records = [record for record in found.values() if not _parked(scope, drawing, side, record)]
         if not records:
             continue
@@ -314,9 +317,7 @@ def _create_or_wait(scope: Scope, drawing: Drawing, side: Side, record: AnyRecor
     if scope.decided(side, record.ref, "create"):
         policy = "always"
     if policy in ("never", "first_document", "customer_stage") or not _can_create(scope, other):
-        reason = (
-            "for its first invoice" if policy == "first_document" else f"new records are not made in the {other}"
-        )
+        reason = "for its first invoice" if policy == "first_document" else f"new records are not made in the {other}"
         drawing.wait([subject], reason)
     elif double and not scope.decided(side, record.ref, "create"):
         drawing.asked.append(_shall_we(scope, side, record, "another new record looks the same"))
@@ -351,7 +352,10 @@ def _shall_we(scope: Scope, side: Side, record: AnyRecord, reason: str) -> Asked
 
 def create_change(scope: Scope, side: Side, record: AnyRecord, why: str) -> Change | str:
     """The change that makes a record's counterpart, or the reason why it waits."""
-    return draw_create(
+    refused = scope.refused.get((side, scope.kind, record.ref))
+    if refused is not None:
+        return refused
+    change = draw_create(
         scope.flow,
         record,
         side,
@@ -361,6 +365,18 @@ def create_change(scope: Scope, side: Side, record: AnyRecord, why: str) -> Chan
         new_id,
         scope.desk.mapping.region,
     )
+    return change if isinstance(change, str) else _with_account(scope, change)
+
+
+def _with_account(scope: Scope, change: Change) -> Change:
+    """An item made in the books gets the income account that the mapping names, unless the item names its own."""
+    flow = scope.desk.mapping.invoices
+    record = change.record
+    if change.side != "books" or flow is None or flow.accounts.income is None or not isinstance(record, Item):
+        return change
+    if isinstance(record.income_account, str):
+        return change
+    return msgspec.structs.replace(change, record=msgspec.structs.replace(record, income_account=flow.accounts.income))
 
 
 async def open_intents(tx: Unit, desk: Desk) -> list[OpenIntent]:
@@ -376,8 +392,7 @@ async def open_intents(tx: Unit, desk: Desk) -> list[OpenIntent]:
                 kind=change.kind,
                 marker=change.marker,
                 carries_marker=facts.marker is not None,
-                since=stored.call_until
-                - timedelta(seconds=desk.connector(change.side).facts.call_deadline_s + 60),
+                since=stored.call_until - timedelta(seconds=desk.connector(change.side).facts.call_deadline_s + 60),
             )
         )
     return found

@@ -56,9 +56,7 @@ async def _write_back(tx: Unit, desk: Desk, flow: PaymentsFlow, drawing: Drawing
     positions = await store.positions_of(tx, desk.pair.id, refs)
     settlements = await _settlements(tx, desk, positions)
     links = await _deal_links(tx, desk, list(found))
-    types = {
-        rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in flow.fields
-    }
+    types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in flow.fields}
     bases = await link_store.load_bases(tx, [link.id for link in links.values()], types)
     for ref, deal in found.items():
         if not isinstance(deal, Deal) or ref not in settlements:

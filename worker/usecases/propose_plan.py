@@ -17,7 +17,7 @@ from worker.store import connections, links, mirror, plans
 from worker.store.audit import Entry, append
 from worker.store.conflicts import Question
 from worker.store.database import Unit, chunks
-from worker.store.mirror import DirtyRow
+from worker.store.mirror import Parked
 from worker.usecases.office import SIDES, Desk
 from worker.usecases.propose_documents import propose_documents
 from worker.usecases.propose_linked import customers_scope, decisions, items_scope, open_intents, propose_linked
@@ -50,17 +50,16 @@ async def propose_plan(desk: Desk, run_id: str) -> Proposed:
 
 
 async def _looks_empty(tx: Unit, desk: Desk) -> str | None:
-    linked, alive = await links.linked_and_alive(
-        tx, desk.pair.id, {side: desk.pair.connection(side) for side in SIDES}
-    )
+    linked, alive = await links.linked_and_alive(tx, desk.pair.id, {side: desk.pair.connection(side) for side in SIDES})
     return emptied_side(linked, alive)
 
 
 async def _draw(tx: Unit, desk: Desk, drawing: Drawing) -> None:
     decided = await decisions(tx, desk)
     intents = await open_intents(tx, desk)
-    customers = customers_scope(desk, decided, intents)
-    items = items_scope(desk, decided, intents)
+    refused = await mirror.refused(tx, desk.pair.id, desk.settings)
+    customers = customers_scope(desk, decided, intents, refused)
+    items = items_scope(desk, decided, intents, refused)
     for scope, flow in ((customers, desk.mapping.customers), (items, desk.mapping.items)):
         if flow is not None and scope.kind in desk.connector("crm").facts.kinds:
             await propose_linked(tx, scope, drawing)
@@ -90,8 +89,7 @@ def _held_by_flow(desk: Desk, changes: list[Change]) -> list[Change]:
         elif any(need in held for need in change.needs):
             held[change.id] = "it needs a change that is held"
     return [
-        msgspec.structs.replace(change, held=held[change.id]) if change.id in held else change
-        for change in changes
+        msgspec.structs.replace(change, held=held[change.id]) if change.id in held else change for change in changes
     ]
 
 
@@ -103,9 +101,7 @@ async def _guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
         for kind, number in (await mirror.counts(tx, desk.pair.connection(side))).items():
             population[side, kind] = number
     free = [change for change in changes if change.held is None]
-    held = {
-        id_: trip.reason for trip in trips(free, done, population, desk.mapping.guards) for id_ in trip.change_ids
-    }
+    held = {id_: trip.reason for trip in trips(free, done, population, desk.mapping.guards) for id_ in trip.change_ids}
     return [
         msgspec.structs.replace(change, held=f"guard: {held[change.id]}") if change.id in held else change
         for change in changes
@@ -157,15 +153,21 @@ async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing) -> None:
             tx, desk.pair.id, [(side, kind) for side in SIDES for kind in Kind], desk.settings
         )
     }
-    waiting: dict[Subject, str] = {}
-    for subject, reason in drawing.waiting:
-        waiting[subject] = f"{waiting[subject]}; {reason}" if subject in waiting else reason
-    parked: list[tuple[DirtyRow, str]] = [(rows[s], reason) for s, reason in waiting.items() if s in rows]
+    waiting: dict[Subject, Parked] = {}
+    for subject, reason, waits_for in drawing.waiting:
+        before = waiting.get(subject)
+        waiting[subject] = Parked(
+            side=subject.side,
+            kind=subject.kind,
+            ref=subject.ref,
+            reason=f"{before.reason}; {reason}" if before is not None else reason,
+            waits_for=waits_for or (before.waits_for if before is not None else None),
+        )
+    parked = [row for subject, row in waiting.items() if subject in rows]
+    stamps = {(s.side, s.kind, s.ref): row.stamp for s, row in rows.items()}
     changing = {Subject(c.side, c.kind, c.ref) for c in drawing.changes if c.ref is not None}
-    settled = [
-        rows[s] for s in dict.fromkeys(drawing.settled) if s in rows and s not in waiting and s not in changing
-    ]
+    settled = [rows[s] for s in dict.fromkeys(drawing.settled) if s in rows and s not in waiting and s not in changing]
     for part in chunks(parked, SLICE):
-        await mirror.park_dirty(tx, desk.pair.id, part, desk.settings)
+        await mirror.park_dirty(tx, desk.pair.id, part, desk.settings, stamps)
     for cleared in chunks(settled, SLICE):
         await mirror.clear_dirty(tx, desk.pair.id, cleared)

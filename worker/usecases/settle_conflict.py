@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from connectors.canon.fields import FieldType, from_json, key, read
+from connectors.canon.fields import FieldType, Value, from_json, key, read
 from connectors.canon.records import Kind
+from connectors.canon.values import ABSENT
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Base
 from worker.store import audit, links, mirror
@@ -17,7 +18,7 @@ from worker.store.conflicts import Conflict, Decision
 from worker.store.database import Unit
 from worker.store.links import NewLink
 from worker.store.mirror import Listener
-from worker.usecases.office import OTHER, Desk
+from worker.usecases.office import OTHER, SIDES, Desk
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "field": ("crm", "books", "value"),
@@ -90,7 +91,7 @@ async def _moved(tx: Unit, desk: Desk, conflict: Conflict) -> bool:
     if link is None:
         return True
     shown = {"crm": question.crm, "books": question.books}
-    for side, kind in zip(("crm", "books"), _types(rule), strict=True):
+    for side, kind in zip(SIDES, _types(rule), strict=True):
         ref = link.ref(side) or ""
         record = (await mirror.load(tx, desk.pair.connection(side), question.kind, [ref])).get(ref)
         if record is None:
@@ -138,10 +139,17 @@ async def _keep(tx: Unit, desk: Desk, conflict: Conflict, choice: str, value: An
     crm_type, books_type = _types(rule)
     crm, books = from_json(crm_type, question.crm), from_json(books_type, question.books)
     old = question.base if isinstance(question.base, dict) else None
-    base_crm = from_json(crm_type, old["crm"]) if old is not None else None
-    base_books = from_json(books_type, old["books"]) if old is not None else None
+    base_crm = _other_than(crm_type, crm, from_json(crm_type, old["crm"]) if old is not None else None)
+    base_books = _other_than(books_type, books, from_json(books_type, old["books"]) if old is not None else None)
     base = Base(crm=base_crm, books=books) if choice == "crm" else Base(crm=crm, books=base_books)
     await links.store_bases(tx, [(question.link_id or "", rule.key, base, conflict.id)])
+
+
+def _other_than(kind: FieldType, value: Value, base: Value) -> Value:
+    """A base that `value` differs from, so that it counts as the edit: the old one, or none."""
+    if key(kind, value) != key(kind, base):
+        return base
+    return ABSENT if value is None else None
 
 
 async def _wake(tx: Unit, desk: Desk, conflict: Conflict) -> None:

@@ -160,9 +160,7 @@ async def _settle_others(
         if verdict == "done":
             alive = current if current is not None and not isinstance(current, Tombstone) else None
             ref = stored.change.ref or ""
-            answers.append(
-                Answered(change=stored.change, outcome=Done(ref, alive.version if alive else None, alive))
-            )
+            answers.append(Answered(change=stored.change, outcome=Done(ref, alive.version if alive else None, alive)))
         elif verdict == "planned":
             moves.append(Step(id=stored.change.id, to="planned", reason="it did not arrive: sent again"))
         else:

@@ -12,6 +12,7 @@ from connectors.hubspot.sandbox.calls import Answer, Call, batch_answer, found, 
 from connectors.hubspot.sandbox.catalogue import OBJECT_TYPES, ObjectType
 from connectors.hubspot.sandbox.links import DEFAULT_TYPES, LINK_TYPES, Tie
 from connectors.hubspot.sandbox.refusals import Body, Refusal, invalid, not_found
+from connectors.hubspot.sandbox.shapes import listed, mapping
 
 PAGE_MAX = 500
 READ_MAX, CREATE_MAX, ARCHIVE_MAX = 1_000, 2_000, 100
@@ -24,11 +25,13 @@ def _target(call: Call) -> ObjectType:
 
 def _spec_types(specs: Any, source: str, target: str) -> list[int]:
     """The type ids of association specs. Raises Refusal for ids that do not lead from source to target."""
-    if not isinstance(specs, list) or not specs:
+    sent = [mapping(spec) for spec in listed(specs)]
+    if not sent:
         raise invalid("Invalid input JSON: association types are required")
-    ids = [int(s.get("associationTypeId", -1)) for s in specs if s.get("associationCategory") == "HUBSPOT_DEFINED"]
+    known = (spec for spec in sent if spec.get("associationCategory") == "HUBSPOT_DEFINED")
+    ids = [record_id(spec.get("associationTypeId")) for spec in known]
     fit = [i for i in ids if i in LINK_TYPES and (LINK_TYPES[i].source, LINK_TYPES[i].target) == (source, target)]
-    if len(fit) < len(specs):
+    if len(fit) < len(sent):
         raise invalid(f"Invalid association types between {source} and {target}")
     return fit
 
@@ -142,8 +145,8 @@ def _ties(call: Call, sent: Mapping[str, Any]) -> list[Tie]:
     """The ties of one input: from one record to one or several."""
     ends = sent.get("to")
     targets: Sequence[Any] = ends if isinstance(ends, list) else [ends]
-    source_id = record_id((sent.get("from") or {}).get("id"))
-    return [Tie(call.kind.name, source_id, _target(call).name, record_id((t or {}).get("id"))) for t in targets]
+    source_id = record_id(mapping(sent.get("from")).get("id"))
+    return [Tie(call.kind.name, source_id, _target(call).name, record_id(mapping(t).get("id"))) for t in targets]
 
 
 def _each(call: Call, status: int, most: int, write: Callable[[Tie, Mapping[str, Any]], list[Body]]) -> Answer:
@@ -156,9 +159,7 @@ def _each(call: Call, status: int, most: int, write: Callable[[Tie, Mapping[str,
                 results += write(tie, sent)
             except Refusal as no:
                 context = {"fromObjectId": [str(tie.source_id)], "toObjectId": [str(tie.target_id)]}
-                errors.append(
-                    {"status": "error", "category": no.category, "message": no.message, "context": context}
-                )
+                errors.append({"status": "error", "category": no.category, "message": no.message, "context": context})
     return batch_answer(call, status, results, errors)
 
 
@@ -185,7 +186,7 @@ def batch_default(call: Call) -> Answer:
 def batch_archive(call: Call) -> Answer:
     """POST batch/archive: every type; 204."""
     inputs = call.inputs(CREATE_MAX)
-    if len({str((sent.get("from") or {}).get("id")) for sent in inputs}) > ARCHIVE_MAX:
+    if len({str(mapping(sent.get("from")).get("id")) for sent in inputs}) > ARCHIVE_MAX:
         raise invalid(f"A batch can name at most {ARCHIVE_MAX} records to take associations from.")
     for tie in (tie for sent in inputs for tie in _ties(call, sent)):
         call.portal.untie(tie, call.origin)

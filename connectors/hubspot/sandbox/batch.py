@@ -14,6 +14,7 @@ from connectors.hubspot.sandbox.index import Record, scrambled
 from connectors.hubspot.sandbox.objects import STRICT_VERSION, sent_bonds, sent_properties
 from connectors.hubspot.sandbox.portal import Draft
 from connectors.hubspot.sandbox.refusals import Body, Refusal, invalid, not_found
+from connectors.hubspot.sandbox.shapes import listed
 
 BATCH_MAX = 100
 
@@ -26,7 +27,8 @@ def batch_read(call: Call) -> Answer:
     inputs, name = call.inputs(BATCH_MAX), call.body.get("idProperty")
     asked = list(dict.fromkeys(str(sent.get("id")) for sent in inputs))
     hits = {raw: _read(call, name, raw) for raw in asked}
-    view = view_of(call.table, call.body.get("properties") or [], call.body.get("propertiesWithHistory") or [])
+    names, history = (listed(call.body.get(key)) for key in ("properties", "propertiesWithHistory"))
+    view = view_of(call.table, [str(n) for n in names], [str(n) for n in history])
     records = {record.id: record for record in hits.values() if record is not None}
     results = [shown(call.table, record, view) for record in _any_order(records.values())]
     missing = [raw for raw, record in hits.items() if record is None]
@@ -118,7 +120,7 @@ def _write(call: Call, inputs: Sequence[Input], draft: Drafting, status: int, *,
     traces = [sent.get("objectWriteTraceId") for sent in inputs]
     one_by_one = all(isinstance(trace, str) for trace in traces) and len(set(traces)) == len(traces)
     written, errors = (_each if one_by_one else _all_or_nothing)(call, inputs, draft)
-    view = view_of(call.table, [*call.kind.defaults, *(n for sent in inputs for n in sent.get("properties", {}))])
+    view = view_of(call.table, [*call.kind.defaults, *(n for _, _, sent in written for n in sent["properties"])])
     results = {record.id: shown(call.table, record, view) for record, _, _ in written}
     for record, made, sent in written:
         if tell_new:

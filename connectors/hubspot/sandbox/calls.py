@@ -66,7 +66,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def whole(self, name: str, default: int, most: int) -> int:
         """A query parameter that is a whole number of at most `most`. Raises Refusal."""
         text = self.query.get(name, str(default))
-        if not text.isdigit() or not 0 < int(text) <= most:
+        if not text.isdecimal() or not 0 < int(text) <= most:
             raise invalid(f"{name} must be a number from 1 to {most}, but was {text}")
         return int(text)
 
@@ -91,7 +91,7 @@ def object_type(spelling: str) -> ObjectType:
 def record_id(raw: object) -> int:
     """An id as sent: text or number; -1 for what is neither."""
     text = str(raw)
-    return int(text) if text.isascii() and text.isdigit() else -1
+    return int(text) if text.isascii() and text.isdecimal() else -1
 
 
 def found(table: Table, raw: object, *, archived: bool = False, stale: bool = False) -> Record:
@@ -162,9 +162,7 @@ def inline_associations(call: Call, record: Record, targets: Sequence[ObjectType
     shown_lists = {}
     for target in targets:
         ties = call.portal.near(call.kind.name, record.id, target.name)
-        entries = [
-            {"id": str(i), "type": LINK_TYPES[t].inline} for i, types in ties.items() for t in sorted(types)
-        ]
+        entries = [{"id": str(i), "type": LINK_TYPES[t].inline} for i, types in ties.items() for t in sorted(types)]
         if entries:
             shown_lists[target.inline] = _capped(call, record, target, entries)
     return shown_lists

@@ -113,9 +113,7 @@ LINE_ITEMS = ObjectType(
 )
 
 OBJECT_TYPES = {kind.name: kind for kind in (CONTACTS, COMPANIES, DEALS, PRODUCTS, LINE_ITEMS)}
-SPELLINGS = {
-    spelling: kind for kind in OBJECT_TYPES.values() for spelling in (kind.name, kind.singular, kind.type_id)
-}
+SPELLINGS = {spelling: kind for kind in OBJECT_TYPES.values() for spelling in (kind.name, kind.singular, kind.type_id)}
 
 # --------------------------------------------------------------------------- properties
 
@@ -323,19 +321,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     portal_id: int = 62515
     app_id: int = 54321
     name: str = "Sandbox portal"
-    time_zone: str = "US/Eastern"
+    time_zone: str = "America/New_York"
     tier: str = "starter"
-    currencies: dict[str, Decimal] = msgspec.field(
-        default_factory=lambda: {"USD": Decimal(1), "EUR": Decimal("1.10")}
-    )
+    currencies: dict[str, Decimal] = msgspec.field(default_factory=lambda: {"USD": Decimal(1), "EUR": Decimal("1.10")})
     pipelines: tuple[Pipeline, ...] = (DEFAULT_PIPELINE,)
     owners: tuple[Owner, ...] = DEFAULT_OWNERS
     tax_rates: tuple[TaxRate, ...] = ()
     roll_up: str | None = None
     rules: dict[str, tuple[str, ...]] = {}
-    private_tokens: dict[str, frozenset[str] | None] = msgspec.field(
-        default_factory=lambda: {"pat-na1-sandbox": None}
-    )
+    private_tokens: dict[str, frozenset[str] | None] = msgspec.field(default_factory=lambda: {"pat-na1-sandbox": None})
     client_id: str = "sandbox-client"
     client_secret: str = "sandbox-secret"  # noqa: S105 - a sandbox's, worth nothing elsewhere
 

@@ -107,9 +107,7 @@ def deal_totals(lines: Iterable[Properties]) -> dict[str, str]:
     if not held:
         return {"hs_num_of_associated_line_items": "0"}
     sums = {name: sum((number(line, name) or Decimal(0) for line in held), Decimal(0)) for name in TOTALS}
-    return {name: _cents(total) for name, total in sums.items()} | {
-        "hs_num_of_associated_line_items": str(len(held))
-    }
+    return {name: _cents(total) for name, total in sums.items()} | {"hs_num_of_associated_line_items": str(len(held))}
 
 
 def deal_figures(deal: Properties, account: Account) -> dict[str, str]:

@@ -34,9 +34,7 @@ class Hands:
 
     # adding -------------------------------------------------------------------------------------
 
-    def add(
-        self, object: str, properties: Mapping[str, Any], ties: Mapping[str, Sequence[str]] | None = None
-    ) -> str:
+    def add(self, object: str, properties: Mapping[str, Any], ties: Mapping[str, Sequence[str]] | None = None) -> str:
         """Add a record and tie it: `ties` is object -> ids. The first company tied is the primary one."""
         kind = object_type(object)
         sent = {name: _sendable(value) for name, value in properties.items() if value is not None}

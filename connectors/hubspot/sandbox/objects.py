@@ -26,6 +26,7 @@ from connectors.hubspot.sandbox.index import Record
 from connectors.hubspot.sandbox.links import LINK_TYPES
 from connectors.hubspot.sandbox.portal import Bond
 from connectors.hubspot.sandbox.refusals import Body, invalid, not_found
+from connectors.hubspot.sandbox.shapes import listed, mapping
 
 LIST_MAX, LIST_MAX_WITH_HISTORY = 100, 50
 STRICT_VERSION = "2026-09"  # the first version that enforces the account's own rules
@@ -46,7 +47,7 @@ def list_records(call: Call) -> Answer:
 
 def _after(call: Call) -> int:
     text = call.query.get("after", "0")
-    if not text.isdigit():
+    if not text.isdecimal():
         raise invalid(f"after {text} is not a paging cursor")
     return int(text)
 
@@ -77,23 +78,18 @@ def read_record(call: Call) -> Answer:
 
 def sent_properties(sent: object) -> Mapping[str, object]:
     """The `properties` of a create or update. Raises Refusal."""
-    properties = sent.get("properties") if isinstance(sent, Mapping) else None
-    if not isinstance(properties, Mapping):
-        raise invalid("Invalid input JSON: properties is required")
-    return properties
+    return mapping(mapping(sent).get("properties"))
 
 
 def sent_bonds(kind: ObjectType, sent: Mapping[str, Any]) -> list[Bond]:
     """The `associations` of a create. Raises Refusal for a type that does not start at this object."""
     bonds = []
-    for item in sent.get("associations") or ():
-        ids = tuple(int(spec.get("associationTypeId", -1)) for spec in item.get("types") or ())
-        kinds = {
-            LINK_TYPES[i].target if i in LINK_TYPES and LINK_TYPES[i].source == kind.name else "" for i in ids
-        }
+    for item in map(mapping, listed(sent.get("associations"))):
+        ids = tuple(record_id(mapping(spec).get("associationTypeId")) for spec in listed(item.get("types")))
+        kinds = {LINK_TYPES[i].target if i in LINK_TYPES and LINK_TYPES[i].source == kind.name else "" for i in ids}
         if len(kinds) != 1 or kinds == {""}:
             raise invalid(f"Association types {list(ids)} are not valid for {kind.name}")
-        bonds.append(Bond(kinds.pop(), record_id(item.get("to", {}).get("id")), ids))
+        bonds.append(Bond(kinds.pop(), record_id(mapping(item.get("to")).get("id")), ids))
     return bonds
 
 
@@ -129,7 +125,7 @@ def merge_records(call: Call) -> Answer:
     """POST /merge: 200 with the survivor, which has an id of its own."""
     if not call.kind.merges:
         raise invalid(f"{call.kind.name} cannot be merged")
-    sent = call.body if isinstance(call.body, dict) else {}
+    sent = mapping(call.body)
     primary, other = (record_id(sent.get(name)) for name in ("primaryObjectId", "objectIdToMerge"))
     record = call.portal.merge(call.kind, primary, other, call.origin)
     return Answer(200, shown(call.table, record, view_of(call.table, [])))
@@ -139,7 +135,7 @@ def gdpr_delete(call: Call) -> Answer:
     """POST /gdpr-delete (contacts): 204; nothing ever shows the contact again."""
     if call.kind.name != "contacts":
         raise invalid("Only contacts can be deleted for privacy.")
-    sent = call.body if isinstance(call.body, dict) else {}
+    sent = mapping(call.body)
     record = by_property(call, sent.get("idProperty"), sent.get("objectId"))
     call.portal.erase(call.kind, record_id(sent.get("objectId")) if record is None else record.id, call.origin)
     return Answer(204)
@@ -147,10 +143,8 @@ def gdpr_delete(call: Call) -> Answer:
 
 def search_records(call: Call) -> Answer:
     """POST /search: what the index has seen so far."""
-    if not isinstance(call.body, dict):
-        raise invalid("Invalid input JSON: an object is required")
     table = call.table
-    query = questions.parsed(call.body, call.size, table.catalogue)
+    query = questions.parsed(mapping(call.body), call.size, table.catalogue)
     table.index.catch_up(call.portal.now_ms())
     total, records = call.finders[table.kind.name].find(query, table.catalogue)
     view = view_of(table, query.properties)

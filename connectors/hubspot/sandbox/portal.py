@@ -377,9 +377,7 @@ class Portal:
         for end in (tie, tie.turned()):
             if (end.source, end.target) == ("contacts", "companies"):
                 primary = self.links.primary("contacts", end.source_id, "companies")
-                self._note(
-                    "contacts", end.source_id, "associatedcompanyid", "" if primary is None else str(primary)
-                )
+                self._note("contacts", end.source_id, "associatedcompanyid", "" if primary is None else str(primary))
             if (end.source, end.target) == ("deals", "contacts"):
                 count = len(self.near("deals", end.source_id, "contacts"))
                 self._note("deals", end.source_id, "num_associated_contacts", str(count))
@@ -425,12 +423,11 @@ class Portal:
             self._tell(table.kind, "propertyChange", record.id, origin, change)
 
     def _tell_tie(self, tie: Tie, types: Iterable[int], origin: Origin, *, removed: bool) -> None:
-        for link in (LINK_TYPES[t] for t in sorted(types)):
-            if link.inline.endswith("_unlabeled"):
-                continue
+        labelled = [t for t in sorted(types) if LINK_TYPES[t].label is not None]
+        for link in (LINK_TYPES[t] for t in labelled or sorted(types)):
             for end, way in ((tie, link), (tie.turned(), LINK_TYPES[link.inverse])):
                 more = {
-                    "associationType": way.inline.upper(),
+                    "associationType": way.inline.removesuffix("_unlabeled").upper(),
                     "fromObjectId": end.source_id,
                     "toObjectId": end.target_id,
                     "associationRemoved": removed,
@@ -480,4 +477,4 @@ def _merged_ids(record: Record) -> list[str]:
 
 
 def _integer(text: str) -> int:
-    return int(text) if text.isdigit() else -1
+    return int(text) if text.isdecimal() else -1

@@ -11,9 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from connectors.hubspot.sandbox import associations, batch, objects, setup
 from connectors.hubspot.sandbox.calls import Handler, object_type
 
-Mode: TypeAlias = Literal[
-    "read", "write", "schema_read", "schema_write", "both_read", "both_write", "owners", "any"
-]
+Mode: TypeAlias = Literal["read", "write", "schema_read", "schema_write", "both_read", "both_write", "owners", "any"]
 
 DATED = "{version:2026-(?:03|09)}"
 PREFIXES = {
@@ -59,9 +57,7 @@ ROUTES = (
         "both_write",
     ),
     Route("GET", "object_ties", "/{object}/{id}/associations/{to}", associations.list_associations, "both_read"),
-    Route(
-        "PUT", "object_ties", "/{object}/{id}/associations/{to}/{to_id}", associations.put_labelled, "both_write"
-    ),
+    Route("PUT", "object_ties", "/{object}/{id}/associations/{to}/{to_id}", associations.put_labelled, "both_write"),
     Route(
         "DELETE",
         "object_ties",

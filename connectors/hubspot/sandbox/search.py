@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from connectors.hubspot.sandbox.catalogue import OBJECT_TYPES, SPELLINGS, ObjectType, Property
 from connectors.hubspot.sandbox.index import Record, SearchIndex
 from connectors.hubspot.sandbox.refusals import Refusal, invalid
+from connectors.hubspot.sandbox.shapes import listed, mapping
 from connectors.hubspot.sandbox.values import iso, moment_ms, sortable
 
 MAX_GROUPS, MAX_FILTERS, MAX_ALL_FILTERS, MAX_SORTS = 5, 6, 18, 1
@@ -63,17 +64,16 @@ def parsed(body: Mapping[str, Any], size: int, catalogue: Mapping[str, Property]
     """A search body, checked against every limit. Raises Refusal."""
     if size > MAX_BODY:
         raise invalid(f"The request body is longer than {MAX_BODY} characters.")
-    groups = tuple(
-        tuple(_filter(f, catalogue) for f in g.get("filters", ())) for g in body.get("filterGroups", ())
-    )
+    sent = [listed(mapping(group).get("filters")) for group in listed(body.get("filterGroups"))]
+    groups = tuple(tuple(_filter(mapping(one), catalogue) for one in filters) for filters in sent)
     _check_counts(groups)
-    sort, descending = _sort(body.get("sorts", ()), catalogue)
+    sort, descending = _sort(listed(body.get("sorts")), catalogue)
     limit, after = _whole(body.get("limit", 10), "limit"), _whole(body.get("after") or 0, "after")
     if limit > MAX_LIMIT:
         raise invalid(f"The limit may not be above {MAX_LIMIT}.")
     if after + limit > MAX_RESULTS:
         raise Refusal(400, "VALIDATION_ERROR", "There was a problem with the request.")
-    properties = tuple(body.get("properties") or ())
+    properties = tuple(str(name) for name in listed(body.get("properties")))
     return Query(groups, str(body.get("query") or ""), sort, descending, properties, limit, after)
 
 
@@ -85,7 +85,7 @@ def _check_counts(groups: Sequence[Sequence[Filter]]) -> None:
 
 
 def _whole(raw: object, name: str) -> int:
-    if isinstance(raw, bool) or not str(raw).isdigit():
+    if isinstance(raw, bool) or not str(raw).isdecimal():
         raise invalid(f"Invalid input JSON: {name} is not an integer")
     return int(str(raw))
 
@@ -99,7 +99,7 @@ def _sort(sorts: Sequence[Any], catalogue: Mapping[str, Property]) -> tuple[str 
     if isinstance(sorts[0], str):
         name, descending = sorts[0].lstrip("-"), sorts[0].startswith("-")
     else:
-        name, descending = str(sorts[0].get("propertyName")), sorts[0].get("direction") == "DESCENDING"
+        name, descending = str(mapping(sorts[0]).get("propertyName")), sorts[0].get("direction") == "DESCENDING"
     if name not in catalogue:
         raise invalid(f"Property {name} does not exist")
     return name, descending
@@ -112,7 +112,7 @@ def _filter(sent: Mapping[str, Any], catalogue: Mapping[str, Property]) -> Filte
     if name not in catalogue and _associated(name) is None:
         raise invalid(f"There was a problem with the request. Property {name} does not exist")
     value, high = _text(sent.get("value")), _text(sent.get("highValue"))
-    values = tuple(str(v) for v in sent.get("values") or ())
+    values = tuple(str(v) for v in listed(sent.get("values")))
     _check_operands(operator, value, high, values)
     if operator in _ORDERED or operator == "BETWEEN":
         _check_keys(catalogue.get(name), value, high)
@@ -232,7 +232,7 @@ def _membership(condition: Filter, prop: Property) -> Callable[[str], bool]:
 def _link_test(condition: Filter, near: Near) -> Test:
     """associations.contact EQ or IN: the record is associated with one of these."""
     kind = _associated(condition.name) or OBJECT_TYPES["contacts"]
-    asked = {int(v) for v in (condition.values or (condition.value or "",)) if v.isdigit()}
+    asked = {int(v) for v in (condition.values or (condition.value or "",)) if v.isdecimal()}
     wanted = condition.operator in {"EQ", "IN"}
     return lambda record: bool(near(record.id, kind.name) & asked) is wanted
 
@@ -283,9 +283,7 @@ class Finder:
     def _tests(self, group: Sequence[Filter], catalogue: Mapping[str, Property], *, skip: bool) -> list[Test]:
         """The group's tests; what the window of time has already settled is left out."""
         rest = [f for f in group if not (skip and f.name == self._modified and f.operator in {"GTE", "LTE"})]
-        return [
-            _link_test(f, self._near) if f.name not in catalogue else _test(f, catalogue[f.name]) for f in rest
-        ]
+        return [_link_test(f, self._near) if f.name not in catalogue else _test(f, catalogue[f.name]) for f in rest]
 
     def _sorted(self, found: list[Record], query: Query, catalogue: Mapping[str, Property]) -> list[Record]:
         if query.sort == self._modified:

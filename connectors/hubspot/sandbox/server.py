@@ -10,6 +10,7 @@ import itertools
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -133,7 +134,7 @@ class HubSpotSandbox(Hands, Sandbox):
             body=_json(request, raw) if route.method in {"POST", "PATCH"} or raw else None,
             size=len(raw),
             origin=Origin("INTEGRATION", str(self.portal.account.app_id)),
-            stale=bool(request.get("stale")),
+            stale=self.stale,
             address=str(request.url.with_query(None)),
         )
 
@@ -154,8 +155,9 @@ class HubSpotSandbox(Hands, Sandbox):
         return reply(rate_limited(limiter.name, self._correlation_id()), 429)
 
     def dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Rate limit headers on every answer with a token, but none on search."""
+        """Rate limit headers on every answer with a token, but none on search; the date is the sandbox's own."""
         grant = self._grant_of(request)
+        response.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
         response.headers["X-HubSpot-Correlation-Id"] = self._correlation_id()
         if grant is not None and not _is_search(request):
             response.headers.update(self.windows.headers(grant))
@@ -260,9 +262,7 @@ class HubSpotSandbox(Hands, Sandbox):
 
     def state(self) -> Any:
         """All records, archived ones too, and the associations of each."""
-        return {
-            name: [self._state_of(name, r) for r in t.records.values()] for name, t in self.portal.tables.items()
-        }
+        return {name: [self._state_of(name, r) for r in t.records.values()] for name, t in self.portal.tables.items()}
 
     def _state_of(self, name: str, record: Record) -> Body:
         ties = {
@@ -279,8 +279,8 @@ class HubSpotSandbox(Hands, Sandbox):
 
     def load(self, state: Any) -> None:
         """Take over a folder of seeds, or what `state` gave. Raises ValueError."""
-        if isinstance(state, str | Path):
-            return self.load_folder(Path(state))
+        if isinstance(state, Path):
+            return self.load_folder(state)
         try:
             self._load_state(state)
         except (KeyError, TypeError, AttributeError) as wrong:

@@ -242,9 +242,7 @@ def list_owners(call: Call) -> Answer:
     fit = [o for o in owners if o.archived is archived and email in {None, o.email} and o.id > after]
     body: Body = {"results": [_owner_shown(owner) for owner in fit[:limit]]}
     if len(fit) > limit:
-        body["paging"] = {
-            "next": {"after": fit[limit - 1].id, "link": f"{call.address}?after={fit[limit - 1].id}"}
-        }
+        body["paging"] = {"next": {"after": fit[limit - 1].id, "link": f"{call.address}?after={fit[limit - 1].id}"}}
     return Answer(200, body)
 
 

@@ -63,9 +63,7 @@ class Table:
         """Refuse an idProperty that is not unique."""
         if name not in self.uniques():
             kind = self.kind.type_id
-            words = (
-                f"Unable to perform update/upsert by non-unique {kind} property {name} in portal ID {portal_id}"
-            )
+            words = f"Unable to perform update/upsert by non-unique {kind} property {name} in portal ID {portal_id}"
             raise invalid(words)
 
     def page(self, after: int, limit: int, *, archived: bool) -> tuple[list[Record], bool]:

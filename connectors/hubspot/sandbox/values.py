@@ -34,7 +34,7 @@ def epoch_ms(moment: datetime) -> int:
 
 def moment_ms(text: str) -> int | None:
     """Epoch milliseconds of a time sent as epoch ms or ISO 8601 (without a zone: UTC); None: neither."""
-    if text.lstrip("-").isdigit() and len(text) > 7:
+    if text.lstrip("-").isdecimal() and len(text) > 7:
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -79,7 +79,7 @@ def _number(prop: Property, text: str) -> str:
 
 
 def _date(prop: Property, text: str) -> str:
-    if text.lstrip("-").isdigit() and int(text) % DAY_MS == 0:
+    if text.lstrip("-").isdecimal() and int(text) % DAY_MS == 0:
         return iso(int(text))[:10]
     try:
         return date.fromisoformat(text).isoformat() if len(text) == 10 else _no_date(text)

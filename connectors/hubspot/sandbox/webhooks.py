@@ -77,9 +77,7 @@ class Webhooks:
     `deal.propertyChange`. `duplicate` sends every array twice, `disorder` turns the order round. Retries wait on
     the virtual clock; the five seconds for an answer are real ones (`deadline_s`)."""
 
-    def __init__(
-        self, account: Account, clock: VirtualClock, jitter: random.Random, deadline_s: float = 5.0
-    ) -> None:
+    def __init__(self, account: Account, clock: VirtualClock, jitter: random.Random, deadline_s: float = 5.0) -> None:
         self.account = account
         self.url: str | None = None
         self.types: frozenset[str] | None = None

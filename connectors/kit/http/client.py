@@ -298,15 +298,14 @@ class Http:
         """Only the kind of failure is told: a foreign message may carry an address with a secret in it."""
         kind = unanswered(failure, write=call.write)
         name = failure.args[0] if isinstance(failure, HungUp) else type(failure).__name__
-        said = "cannot be reached" if kind is TryLater else "the answer was lost"
+        unsent = unanswered(failure, write=True) is TryLater
+        said = "cannot be reached" if unsent else "the answer was lost"
         return self._error(kind, f"{said} ({name})", call)
 
     def _error(self, kind: type[ConnectorError], message: str, call: _Call, **more: Any) -> ConnectorError:
         answer: Answer | None = more.get("answer")
         request_id = answer.request_id if answer is not None else None
-        return kind(
-            message, system=self._system, operation=call.operation, ref=call.ref, request_id=request_id, **more
-        )
+        return kind(message, system=self._system, operation=call.operation, ref=call.ref, request_id=request_id, **more)
 
     def _url(self, path: str, operation: str) -> URL:
         if not path.startswith(("http://", "https://")):

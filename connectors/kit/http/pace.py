@@ -140,9 +140,19 @@ class Pace:
             await self._wait(lane, longest_s)
             yield
             return
-        async with self._seats:
+        await self._seat(self._seats, longest_s)
+        try:
             await self._wait(lane, longest_s)
             yield
+        finally:
+            self._seats.release()
+
+    async def _seat(self, seats: asyncio.Semaphore, longest_s: float) -> None:
+        try:
+            async with asyncio.timeout(longest_s):
+                await seats.acquire()
+        except TimeoutError:
+            raise TryLater("the allowed number of calls is under way") from None
 
     async def _wait(self, lane: Lane, longest_s: float) -> None:
         waited = 0.0

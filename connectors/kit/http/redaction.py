@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_SCHEME = re.compile(r"(?i)\b(bearer|basic|zoho-oauthtoken)\s+[\w.~+/=-]{4,}")
+_SCHEME = re.compile(r"(?i)\b(bearer(?=\s+\S{4})|basic(?=\s+\S{16}))\s+[\w.~+/=-]+")
 _NAMED = re.compile(
     r"(?i)\b(access_token|refresh_token|id_token|client_secret|authorization|api_?key|hapikey)"
     r"""("?\s*[=:]\s*"?)[^\s"'&,}]+"""

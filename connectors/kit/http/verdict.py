@@ -39,9 +39,7 @@ def _is_limit(headers: Mapping[str, str]) -> bool:
     return any("remaining" in name.lower() and value.strip() == "0" for name, value in headers.items())
 
 
-def verdict(
-    status: int, headers: Mapping[str, str], body_is_json: bool, *, write: bool
-) -> type[ConnectorError] | None:
+def verdict(status: int, headers: Mapping[str, str], body_is_json: bool, *, write: bool) -> type[ConnectorError] | None:
     """The error that an answer means, or None: it is a yes.
 
     `body_is_json` is true for a whole JSON body and for one that is rightly empty. What is doubtful for a write is

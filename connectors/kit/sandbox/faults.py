@@ -29,7 +29,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     html_502           a proxy's error page instead; the handler does not run
     cut_body           the handler runs; half the body is sent, then the connection is closed
     repeat             the previous answer for the same method and path is given again; the handler does not run
-    stale              the handler runs with `request["stale"]` true: it shows the state before the last write
+    stale              the handler runs with `sandbox.stale` true: it shows the state before the last write
     """
 
     how: How

@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
@@ -20,6 +21,7 @@ from connectors.kit.sandbox.limiter import RateLimiter
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_STALE: ContextVar[bool] = ContextVar("stale", default=False)
 CONTROL = "/_sandbox/"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -40,6 +42,14 @@ async def read_json(request: web.Request, type: Any = None) -> Any:
     return _DECODER.decode(body) if type is None else msgspec.json.decode(body, type=type)
 
 
+class _HungUp(web.Response):
+    """Never seen by anybody: the connection is closed."""
+
+
+class _CutShort(web.StreamResponse):
+    """Half an answer."""
+
+
 class Seen(msgspec.Struct, frozen=True):
     """One request that came in. `status` 0: the connection was closed without a whole answer."""
 
@@ -55,7 +65,7 @@ class Sandbox(abc.ABC):
 
     A vendor's sandbox gives `routes()`, and as it needs: `limiters_for` (the windows a request counts against),
     `over_limit` (the vendor's own 429), `dress` (headers on every answer), `state`/`load`/`reset`. Its handlers
-    read `self.clock`, answer with `reply`, and honour `request.get("stale")`. `limits=False`: no rate limits.
+    read `self.clock`, answer with `reply`, and honour `self.stale`. `limits=False`: no rate limits.
 
     Control from another process, never counted, limited or harmed by faults:
     POST /_sandbox/clock/advance {"seconds": 60}; GET, POST and DELETE /_sandbox/faults (POST adds one fault or a
@@ -80,6 +90,11 @@ class Sandbox(abc.ABC):
     @abc.abstractmethod
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """The vendor's routes, e.g. `[web.get("/v3/x/{id}", self.get_x)]`."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the request that is being handled shall see the state before the last write (fault `stale`)."""
+        return _STALE.get()
 
     def limiters_for(self, request: web.Request) -> Sequence[RateLimiter]:
         """The windows that a request counts against; the first that refuses gives the answer."""
@@ -163,7 +178,7 @@ class Sandbox(abc.ABC):
         status = 0
         try:
             response = await handler(request)
-            status = 0 if request.get("cut") else response.status
+            status = 0 if isinstance(response, (_HungUp, _CutShort)) else response.status
             return response
         except web.HTTPException as answered:
             status = answered.status
@@ -184,7 +199,7 @@ class Sandbox(abc.ABC):
         fault = self.faults.striking(request.method, request.path_qs)
         if fault is not None and (instead := self._instead(fault, request)) is not None:
             return instead
-        request["stale"] = fault is not None and fault.how == "stale"
+        _STALE.set(fault is not None and fault.how == "stale")
         response = await handler(request)
         self.dress(request, response)
         if isinstance(response, web.Response):
@@ -298,17 +313,15 @@ def _copy(response: web.Response) -> web.Response:
 
 
 def _hang_up(request: web.Request) -> web.Response:
-    request["cut"] = True
     if request.transport is not None:
         request.transport.close()
-    return web.Response()
+    return _HungUp()
 
 
 async def _cut(request: web.Request, response: web.Response) -> web.StreamResponse:
     """Announce the whole body, send half of it, hang up."""
-    request["cut"] = True
     body = response.body if isinstance(response.body, (bytes, bytearray)) else b""
-    cut = web.StreamResponse(status=response.status, headers=response.headers)
+    cut = _CutShort(status=response.status, headers=response.headers)
     cut.content_length = max(1, len(body))
     await cut.prepare(request)
     await cut.write(bytes(body[: len(body) // 2]))

@@ -54,7 +54,7 @@ def _document(company: Company, entity: str, row: Row, as_of: date, sign: int) -
     total: Decimal = row["TotalAmt"]
     left = total - sum((each.amount for each in settled), ZERO)
     home = cents(total * row.get("ExchangeRate", Decimal(1))) - sum((each.home for each in settled), ZERO)
-    due = date.fromisoformat(row.get("DueDate", row["TxnDate"]))
+    due = date.fromisoformat(str(row.get("DueDate", row["TxnDate"])))
     return OpenItem(entity=entity, row=row, due=due, amount=sign * total, open=sign * left, home=sign * home)
 
 

@@ -1,4 +1,4 @@
-"""Which payment settled what: kept apart from payments and documents, so that either side can be asked as of any day."""
+"""Which payment settled what: kept apart from payments and documents, so that either can be asked as of any day."""
 
 from __future__ import annotations
 

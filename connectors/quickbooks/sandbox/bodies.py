@@ -23,7 +23,16 @@ from connectors.quickbooks.sandbox.schema import (
 
 Body = dict[str, Any]
 _FORBIDDEN = (":", "\t", "\n")
-_AMOUNTS = ("UnitPrice", "PurchaseCost", "CreditLimit", "TotalAmt", "ExchangeRate", "DiscountPercent", "Rate", "QtyOnHand")
+_AMOUNTS = (
+    "UnitPrice",
+    "PurchaseCost",
+    "CreditLimit",
+    "TotalAmt",
+    "ExchangeRate",
+    "DiscountPercent",
+    "Rate",
+    "QtyOnHand",
+)
 _DATES = ("TxnDate", "DueDate", "ShipDate", "InvStartDate", "AsOfDate")
 
 

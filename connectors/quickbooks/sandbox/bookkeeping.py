@@ -3,7 +3,7 @@ of a used number or a closed period, and may number documents by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ from connectors.quickbooks.sandbox.schema import NAME_FIELD, TRANSACTIONS
 Amount: TypeAlias = Decimal | int | str
 Day: TypeAlias = date | str
 
-_SHORT = {
+_SHORT: dict[str, Callable[[Any], tuple[str, Any]]] = {
     "email": lambda value: ("PrimaryEmailAddr", {"Address": value}),
     "phone": lambda value: ("PrimaryPhone", {"FreeFormNumber": value}),
     "website": lambda value: ("WebAddr", {"URI": value}),
@@ -69,11 +69,17 @@ class Bookkeeping:
         return self._add("Employee", {"DisplayName": name}, fields)
 
     def add_item(
-        self, name: str, *, price: Amount | None = None, type: str = "Service", account: str | None = None, **fields: Any
+        self,
+        name: str,
+        *,
+        price: Amount | None = None,
+        type: str = "Service",
+        account: str | None = None,
+        **fields: Any,
     ) -> str:
         """Something sold; `account` is the income account by name (Services; goods: Sales of Product Income)."""
         income = account or (accounts.SERVICES if type == "Service" else accounts.SALES)
-        body = {"Name": name, "Type": type, "IncomeAccountRef": accounts.ref(self.company, income)}
+        body: Row = {"Name": name, "Type": type, "IncomeAccountRef": accounts.ref(self.company, income)}
         if price is not None:
             body["UnitPrice"] = Decimal(price)
         return self._add("Item", body, fields)
@@ -241,7 +247,11 @@ class Bookkeeping:
         if "DetailType" in line:
             return dict(line)
         if line.get("discount") is True:
-            return {"DetailType": "DiscountLineDetail", "Amount": Decimal(line["amount"]), "DiscountLineDetail": {}}
+            return {
+                "DetailType": "DiscountLineDetail",
+                "Amount": Decimal(line["amount"]),
+                "DiscountLineDetail": {},
+            }
         detail: Row = {"ItemRef": {"value": "SHIPPING_ITEM_ID" if line.get("shipping") is True else self._item(line)}}
         if "price" in line:
             detail |= {"UnitPrice": Decimal(line["price"]), "Qty": Decimal(line.get("qty", 1))}

@@ -73,7 +73,6 @@ class Company:
         self.realm = realm
         self.clock = clock
         self.settings = settings if settings is not None else Settings()
-        self.zone = ZoneInfo(self.settings.time_zone)
         self.rows: dict[str, dict[str, Row]] = {name: {} for name in ENTITIES}
         self.gone: dict[str, dict[str, datetime]] = {name: {} for name in ENTITIES}
         self.ledger = Ledger()
@@ -92,6 +91,10 @@ class Company:
         self._touched: dict[str, dict[str, datetime]] = {name: {} for name in ENTITIES}
 
     # ----------------------------------------------------------------- time
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.settings.time_zone)
 
     def now(self) -> datetime:
         return self.clock.now().astimezone(self.zone)

@@ -53,8 +53,7 @@ class QuickBooksFault(Exception):
 
 def duplicate_name(what: str = "customer, vendor or employee") -> QuickBooksFault:
     detail = (
-        f"The name supplied already exists. : Another {what} is already using this \n"
-        "name. Please use a different name."
+        f"The name supplied already exists. : Another {what} is already using this \nname. Please use a different name."
     )
     return QuickBooksFault("6240", "Duplicate Name Exists Error", detail)
 
@@ -137,7 +136,9 @@ def invalid_email() -> QuickBooksFault:
 
 
 def amount_differs(amount: object) -> QuickBooksFault:
-    detail = f"Amount calculation incorrect in the request. Amount is not equal to UnitPrice * Qty. Supplied value:{amount}"
+    detail = (
+        f"Amount calculation incorrect in the request. Amount is not equal to UnitPrice * Qty. Supplied value:{amount}"
+    )
     return QuickBooksFault("6070", "Amount calculation incorrect in the request", detail, element="Line.Amount")
 
 

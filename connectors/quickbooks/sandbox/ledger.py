@@ -39,9 +39,7 @@ class Ledger:
             self.entries[entity, id] = new
         for sign, postings_then in ((-1, old), (1, new)):
             for posting in postings_then:
-                self.balances[posting.account] = (
-                    self.balances.get(posting.account, Decimal(0)) + sign * posting.amount
-                )
+                self.balances[posting.account] = self.balances.get(posting.account, Decimal(0)) + sign * posting.amount
         return {posting.account: self.balances[posting.account] for posting in (*old, *new)}
 
     def of(self, entity: str, id: str) -> tuple[Posting, ...]:

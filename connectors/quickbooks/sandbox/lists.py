@@ -102,7 +102,8 @@ def _hierarchy(company: Company, entity: str, row: Row) -> None:
 def _currency(company: Company, row: Row, existing: Row | None) -> None:
     """One currency for each customer, for ever; another than the home currency only with multi-currency on."""
     home = company.settings.home_currency
-    wanted = row.get("CurrencyRef", existing["CurrencyRef"] if existing else {"value": home})
+    kept: Row = existing["CurrencyRef"] if existing else {"value": home}
+    wanted: Row = row.get("CurrencyRef", kept)
     code = str(wanted.get("value"))
     if existing is not None and existing["CurrencyRef"]["value"] != code:
         raise faults.business("You can not change the currency type of a customer.", "CurrencyRef")
@@ -123,8 +124,11 @@ def _item(company: Company, row: Row, existing: Row | None) -> None:
     row.setdefault("Type", existing["Type"] if existing else "Service")
     if row["Type"] not in _ITEM_TYPES:
         raise faults.invalid_enumeration("Type", row["Type"])
-    needed = {"Service": ("IncomeAccountRef",), "NonInventory": ("IncomeAccountRef",),
-              "Inventory": ("IncomeAccountRef", "ExpenseAccountRef", "AssetAccountRef", "QtyOnHand", "InvStartDate")}
+    needed = {
+        "Service": ("IncomeAccountRef",),
+        "NonInventory": ("IncomeAccountRef",),
+        "Inventory": ("IncomeAccountRef", "ExpenseAccountRef", "AssetAccountRef", "QtyOnHand", "InvStartDate"),
+    }
     for element in needed.get(row["Type"], ()):
         if element not in row:
             raise faults.missing(element)

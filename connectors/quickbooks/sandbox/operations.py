@@ -12,7 +12,13 @@ from connectors.quickbooks.sandbox.schema import ENTITIES, TRANSACTIONS
 
 
 def write(
-    company: Company, entity: str, body: Any, *, person: bool = False, duplicates: bool = False, sparse: bool = False
+    company: Company,
+    entity: str,
+    body: Any,
+    *,
+    person: bool = False,
+    duplicates: bool = False,
+    sparse: bool = False,
 ) -> Row:
     """Create, or update if the body has an Id. A `person` is only warned of a closed period or a used number.
     `duplicates`: include=allowduplicatedocnum."""

@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<op><=|>=|!=|=|<|>)|(?P<mark>[(),*])"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_.]*)|(?P<number>-?\d+(?:\.\d+)?))"
 )
-_KEYWORDS = {"AND", "ORDERBY", "ORDER", "STARTPOSITION", "MAXRESULTS"}
+_KEYWORDS = {"AND", "OR", "NOT", "ORDERBY", "ORDER", "STARTPOSITION", "MAXRESULTS"}
 # The vendor's lexer knows no character beyond Latin-1, not even inside quotes:
 # https://github.com/intuit/QuickBooks-V3-PHP-SDK/issues/397 and /395
 _BEYOND_LEXER = re.compile("[^\x00-\xff]")

@@ -185,8 +185,14 @@ def preferences(company: Company) -> Row:
     accounting: Row = {"FirstMonthOfFiscalYear": date(2000, settings.fiscal_year_start_month, 1).strftime("%B")}
     if settings.books_closed is not None:
         accounting["BookCloseDate"] = settings.books_closed.isoformat()
-    currency: Row = {"MultiCurrencyEnabled": settings.multi_currency, "HomeCurrency": {"value": settings.home_currency}}
-    warns = {"Name": "SalesFormsPrefs.WarnDuplicateDocNumber", "Value": str(settings.warn_duplicate_numbers).lower()}
+    currency: Row = {
+        "MultiCurrencyEnabled": settings.multi_currency,
+        "HomeCurrency": {"value": settings.home_currency},
+    }
+    warns = {
+        "Name": "SalesFormsPrefs.WarnDuplicateDocNumber",
+        "Value": str(settings.warn_duplicate_numbers).lower(),
+    }
     return {
         **_head("1"),
         "AccountingInfoPrefs": accounting,

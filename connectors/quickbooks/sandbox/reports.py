@@ -11,7 +11,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from connectors.quickbooks.sandbox import accounts, faults
 from connectors.quickbooks.sandbox.ageing import OpenItem, open_items
@@ -165,7 +165,10 @@ def balance_sheet(company: Company, params: Params) -> dict[str, Any]:
     long, long_total = _group(
         company, totals, "Long-Term Liabilities", ("Long Term Liability",), -1, "LongTermLiabilities"
     )
-    inner = [_section("Current Liabilities", owed, "Total Current Liabilities", owed_total, "CurrentLiabilities"), *long]
+    inner = [
+        _section("Current Liabilities", owed, "Total Current Liabilities", owed_total, "CurrentLiabilities"),
+        *long,
+    ]
     liabilities = _section("Liabilities", inner, "Total Liabilities", owed_total + long_total, "Liabilities")
     equity, equity_total = _equity(company, totals, end)
     both = owed_total + long_total + equity_total
@@ -295,7 +298,8 @@ def _aged_row(customer: Row, bands: list[Decimal]) -> Row:
 
 
 _DETAIL_COLUMNS: dict[str, str] = {
-    "tx_date": "Date", "txn_type": "Transaction Type", "doc_num": "Num", "cust_name": "Customer", "due_date": "Due Date",
+    "tx_date": "Date", "txn_type": "Transaction Type", "doc_num": "Num", "cust_name": "Customer",
+    "due_date": "Due Date",
     "past_due": "Past Due", "currency": "Currency", "exch_rate": "Exchange Rate", "subt_amount": "Amount",
     "subt_open_bal": "Open Balance", "foreign_amount": "Foreign Amount", "foreign_open_bal": "Foreign Open Balance",
     "memo": "Memo/Description", "term_name": "Terms",
@@ -314,37 +318,30 @@ def _chosen(params: Params, known: Mapping[str, str], default: Sequence[str]) ->
     return [name for name in known if name in names]
 
 
-def _detail_cell(name: str, item: OpenItem, counted: date) -> str | Row:
-    row = item.row
-    rate = row.get("ExchangeRate", Decimal(1))
-    match name:
-        case "tx_date":
-            return str(row["TxnDate"])
-        case "txn_type":
-            return {"value": TXN_NAMES[item.entity], "id": row["Id"]}
-        case "doc_num":
-            return str(row.get("DocNumber", row.get("PaymentRefNum", "")))
-        case "cust_name":
-            return {"value": item.customer["name"], "id": item.customer["value"]}
-        case "due_date":
-            return item.due.isoformat()
-        case "past_due":
-            return str((counted - item.due).days)
-        case "currency":
-            return str(row["CurrencyRef"]["value"])
-        case "exch_rate":
-            return format(rate, "f")
-        case "subt_amount":
-            return money(item.amount * rate)
-        case "subt_open_bal":
-            return money(item.home)
-        case "foreign_amount":
-            return money(item.amount)
-        case "foreign_open_bal":
-            return money(item.open)
-        case "memo":
-            return str(row.get("PrivateNote", ""))
-    return str(row.get("SalesTermRef", {}).get("name", ""))
+_Cell: TypeAlias = Callable[[OpenItem, date], str | Row]
+
+
+def _rate(item: OpenItem) -> Decimal:
+    rate: Decimal = item.row.get("ExchangeRate", Decimal(1))
+    return rate
+
+
+_DETAIL_CELLS: dict[str, _Cell] = {
+    "tx_date": lambda item, counted: str(item.row["TxnDate"]),
+    "txn_type": lambda item, counted: {"value": TXN_NAMES[item.entity], "id": item.row["Id"]},
+    "doc_num": lambda item, counted: str(item.row.get("DocNumber", item.row.get("PaymentRefNum", ""))),
+    "cust_name": lambda item, counted: {"value": item.customer["name"], "id": item.customer["value"]},
+    "due_date": lambda item, counted: item.due.isoformat(),
+    "past_due": lambda item, counted: str((counted - item.due).days),
+    "currency": lambda item, counted: str(item.row["CurrencyRef"]["value"]),
+    "exch_rate": lambda item, counted: format(_rate(item), "f"),
+    "subt_amount": lambda item, counted: money(item.amount * _rate(item)),
+    "subt_open_bal": lambda item, counted: money(item.home),
+    "foreign_amount": lambda item, counted: money(item.amount),
+    "foreign_open_bal": lambda item, counted: money(item.open),
+    "memo": lambda item, counted: str(item.row.get("PrivateNote", "")),
+    "term_name": lambda item, counted: str(item.row.get("SalesTermRef", {}).get("name", "")),
+}
 
 
 def aged_receivable_detail(company: Company, params: Params) -> dict[str, Any]:
@@ -375,13 +372,13 @@ def aged_receivable_detail(company: Company, params: Params) -> dict[str, Any]:
 def _detail_section(title: str, items: list[OpenItem], names: list[str], counted: date) -> Row:
     label = title if title == "Current" else f"{title} days past due"
     sums = {
-        "subt_amount": sum((item.amount * item.row.get("ExchangeRate", Decimal(1)) for item in items), ZERO),
+        "subt_amount": sum((item.amount * _rate(item) for item in items), ZERO),
         "subt_open_bal": sum((item.home for item in items), ZERO),
     }
     totals = [money(sums[name]) if name in sums else "" for name in names[1:]]
     return {
         "Header": {"ColData": _cells(label, *("" for _ in names[1:]))},
-        "Rows": {"Row": [_data(*(_detail_cell(name, item, counted) for name in names)) for item in items]},
+        "Rows": {"Row": [_data(*(_DETAIL_CELLS[name](item, counted) for name in names)) for item in items]},
         "Summary": {"ColData": _cells(f"Total for {label}", *totals)},
         "type": "Section",
     }
@@ -491,9 +488,7 @@ def _by_customer(found: list[tuple[str, Row]], rows: list[Row], names: list[str]
             "Header": {"ColData": [{"value": ref["name"], "id": ref["value"]}, *_cells(*("" for _ in names[1:]))]},
             "Rows": {"Row": lines},
             "Summary": {
-                "ColData": _cells(
-                    f"Total for {ref['name']}", *("" for _ in names[2:]), money(sum(amounts, ZERO))
-                )
+                "ColData": _cells(f"Total for {ref['name']}", *("" for _ in names[2:]), money(sum(amounts, ZERO)))
             },
             "type": "Section",
         }

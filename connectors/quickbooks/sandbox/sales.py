@@ -88,8 +88,8 @@ def _open(company: Company, entity: str, row: Row, remaining: Decimal) -> None:
 
 
 def _currency(company: Company, row: Row, customer: Row) -> None:
-    own = customer["CurrencyRef"]
-    sent = row.get("CurrencyRef", own)
+    own: Row = customer["CurrencyRef"]
+    sent: Row = row.get("CurrencyRef", own)
     if sent.get("value") != own["value"]:
         raise faults.business("The currency of the transaction is invalid for customer / supplier / account.")
     row["CurrencyRef"] = dict(own)
@@ -126,7 +126,10 @@ def _terms(company: Company, entity: str, row: Row, customer: Row, existing: Row
 def _moved(row: Row, existing: Row) -> bool:
     """Whether date or terms changed while the due date was left as it stood."""
     kept = row["DueDate"] == existing.get("DueDate")
-    return kept and (row["TxnDate"], row.get("SalesTermRef")) != (existing["TxnDate"], existing.get("SalesTermRef"))
+    return kept and (row["TxnDate"], row.get("SalesTermRef")) != (
+        existing["TxnDate"],
+        existing.get("SalesTermRef"),
+    )
 
 
 def due_date(company: Company, row: Row) -> str:
@@ -143,9 +146,7 @@ def due_date(company: Company, row: Row) -> str:
     return month.replace(day=min(int(term["DayOfMonthDue"]), 28)).isoformat()
 
 
-def _number(
-    company: Company, entity: str, row: Row, existing: Row | None, *, person: bool, duplicates: bool
-) -> None:
+def _number(company: Company, entity: str, row: Row, existing: Row | None, *, person: bool, duplicates: bool) -> None:
     """Custom numbers on: what is sent, or none. Off: the company numbers, and what is sent with a create is dropped.
     https://developer.intuit.com/app/developer/qbo/docs/api/accounting/all-entities/invoice ("DocNumber")"""
     settings = company.settings
@@ -178,7 +179,12 @@ def _statuses(entity: str, row: Row) -> None:
     if row["EmailStatus"] == "NeedToSend" and "BillEmail" not in row:
         raise faults.missing("BillEmail")
     if entity == "Invoice":
-        for name in ("AllowOnlineCreditCardPayment", "AllowOnlineACHPayment", "AllowIPNPayment", "AllowOnlinePayment"):
+        for name in (
+            "AllowOnlineCreditCardPayment",
+            "AllowOnlineACHPayment",
+            "AllowIPNPayment",
+            "AllowOnlinePayment",
+        ):
             row.setdefault(name, False)
 
 
@@ -245,7 +251,9 @@ def _sales_line(company: Company, line: Row) -> Row:
     else:
         item = company.refer("Item", detail["ItemRef"], "ItemRef")
         if "IncomeAccountRef" not in item:
-            raise faults.business("An item in this transaction is set up as a category instead of a product or service.")
+            raise faults.business(
+                "An item in this transaction is set up as a category instead of a product or service."
+            )
         detail["ItemRef"] = {"value": item["Id"], "name": item["FullyQualifiedName"]}
         detail["ItemAccountRef"] = dict(item["IncomeAccountRef"])
     made = {"Amount": amount, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": detail}

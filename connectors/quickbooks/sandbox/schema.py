@@ -186,9 +186,9 @@ _LIST = [
         name="Payment",
         shape="transaction",
         properties=_words(
-            "DocNumber TxnDate DepartmentRef CurrencyRef ExchangeRate PrivateNote TxnStatus LinkedTxn Line TxnTaxDetail "
-            "TxnSource TransactionLocationType ProjectRef CustomerRef RemitToRef ARAccountRef DepositToAccountRef "
-            "PaymentMethodRef PaymentRefNum PaymentType CreditCardPayment TotalAmt UnappliedAmt ProcessPayment "
+            "DocNumber TxnDate DepartmentRef CurrencyRef ExchangeRate PrivateNote TxnStatus LinkedTxn Line "
+            "TxnTaxDetail TxnSource TransactionLocationType ProjectRef CustomerRef RemitToRef ARAccountRef "
+            "DepositToAccountRef PaymentMethodRef PaymentRefNum PaymentType CreditCardPayment TotalAmt UnappliedAmt ProcessPayment "
             "TaxExemptionRef"
         ),
         filterable=META | _words("TxnDate CustomerRef PaymentRefNum ProjectRef"),
@@ -212,8 +212,10 @@ PEOPLE = ("Customer", "Vendor", "Employee")
 TRANSACTIONS = ("Invoice", "CreditMemo", "Payment")
 
 # Set by the company, whatever a body says.
-DERIVED = frozenset(
-    ["Id", "SyncToken", "MetaData", "domain", "sparse", "status", "Balance", "BalanceWithJobs", "HomeBalance", "TotalAmt", "HomeTotalAmt", "UnappliedAmt", "RemainingCredit", "LinkedTxn", "FullyQualifiedName", "Level", "CurrentBalance", "CurrentBalanceWithSubAccounts", "DeliveryInfo", "InvoiceLink", "OverDueBalance", "TotalRevenue", "TotalExpense", "AvgCost"]
+DERIVED = _words(
+    "Id SyncToken MetaData domain sparse status Balance BalanceWithJobs HomeBalance TotalAmt HomeTotalAmt "
+    "UnappliedAmt RemainingCredit LinkedTxn FullyQualifiedName Level CurrentBalance CurrentBalanceWithSubAccounts "
+    "DeliveryInfo InvoiceLink OverDueBalance TotalRevenue TotalExpense AvgCost"
 )
 
 LINE_PROPERTIES = _words(

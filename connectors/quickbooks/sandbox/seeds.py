@@ -77,8 +77,10 @@ def _parts(value: Any) -> dict[str, Any]:
 
 
 def _payment(books: Bookkeeping, fields: dict[str, Any]) -> None:
-    parts = {key: _parts(fields.pop(key)) for key in ("invoices", "credits") if key in fields}
-    books.add_payment(**fields, **parts)
+    for key in ("invoices", "credits"):
+        if key in fields:
+            fields[key] = _parts(fields[key])
+    books.add_payment(**fields)
 
 
 def _rate(books: Bookkeeping, fields: dict[str, Any]) -> None:

@@ -256,9 +256,7 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
 
     async def _query(self, request: web.Request) -> web.Response:
         text = (await request.text()) if request.method == "POST" else request.query.get("query", "")
-        return self._do(
-            request, lambda company: {"QueryResponse": reading.query(company, text, stale=_stale(request))}
-        )
+        return self._do(request, lambda company: {"QueryResponse": reading.query(company, text, stale=_stale(request))})
 
     async def _batch(self, request: web.Request) -> web.Response:
         sent = await _body(request)
@@ -269,9 +267,7 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
         return self._do(request, lambda company: reading.changes(company, entities, since))
 
     async def _report(self, request: web.Request) -> web.Response:
-        return self._do(
-            request, lambda company: reports.run(company, request.match_info["report"], request.query)
-        )
+        return self._do(request, lambda company: reports.run(company, request.match_info["report"], request.query))
 
     async def _preferences(self, request: web.Request) -> web.Response:
         return self._do(request, lambda company: {"Preferences": reading.preferences(company)})
@@ -373,7 +369,7 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
 
     async def _control_add(self, request: web.Request) -> web.Response:
         """{"entity": "Invoice", "customer": "...", "lines": [...], ...}: the arguments of the add method."""
-        adders = {
+        adders: dict[str, Callable[..., str]] = {
             "Customer": self.add_customer, "Vendor": self.add_vendor, "Employee": self.add_employee,
             "Item": self.add_item, "Account": self.add_account, "Invoice": self.add_invoice,
             "CreditMemo": self.add_credit_memo, "Payment": self.add_payment, "Term": self.add_term,

@@ -57,8 +57,9 @@ def write(company: Company, draft: Row, existing: Row | None) -> Row:
 
 
 def _currency(company: Company, row: Row, customer: Row) -> None:
-    own = customer["CurrencyRef"]
-    if row.get("CurrencyRef", own).get("value") != own["value"]:
+    own: Row = customer["CurrencyRef"]
+    sent: Row = row.get("CurrencyRef", own)
+    if sent.get("value") != own["value"]:
         raise faults.business("The currency of the transaction is invalid for customer / supplier / account.")
     row["CurrencyRef"] = dict(own)
     if not company.settings.multi_currency:

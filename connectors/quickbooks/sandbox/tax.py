@@ -93,9 +93,7 @@ def _by_document(company: Company, question: TaxQuestion, nets: tuple[Decimal, .
     code = _document_code(company, question)
     if code is None or question.customer["Taxable"] is False:
         return Taxed({"TotalTax": Decimal(0)}, Decimal(0), nets)
-    lines = [
-        _tax_line(rate, taxable, cents(taxable * rate["RateValue"] / 100)) for rate in rates_of(company, code)
-    ]
+    lines = [_tax_line(rate, taxable, cents(taxable * rate["RateValue"] / 100)) for rate in rates_of(company, code)]
     total = sum((line["Amount"] for line in lines), Decimal(0))
     if (override := _override(company, question)) is not None:
         lines, total = _overridden(lines, total, override), override
@@ -173,9 +171,7 @@ def _by_codes(company: Company, question: TaxQuestion) -> Taxed:
     return Taxed({"TotalTax": total, "TaxLine": tax_lines}, total, tuple(nets))
 
 
-def _one_rate(
-    question: TaxQuestion, rate: Row, indexes: list[int], nets: list[Decimal], inclusive: bool
-) -> Row:
+def _one_rate(question: TaxQuestion, rate: Row, indexes: list[int], nets: list[Decimal], inclusive: bool) -> Row:
     """The tax line of one rate; if prices include tax, sets the nets of its lines."""
     summed = sum((question.lines[index].amount for index in indexes), Decimal(0))
     percent = rate["RateValue"]

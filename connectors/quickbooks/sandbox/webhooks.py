@@ -126,9 +126,11 @@ class Sender:
         headers = {"intuit-signature": self.signature(body), "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                async with session.post(str(self.url), data=body, headers=headers) as answer:
-                    return answer.status
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(str(self.url), data=body, headers=headers) as answer,
+            ):
+                return answer.status
         except (aiohttp.ClientError, TimeoutError):
             return 0
 

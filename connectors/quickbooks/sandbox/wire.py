@@ -26,7 +26,8 @@ def as_xml(body: dict[str, Any]) -> bytes:
             _fault(root, {"type": value["type"], "error": [_lower(error) for error in value["Error"]]})
         elif name != "time" and value is not None and value != []:
             _append(root, name, value)
-    return b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>' + tostring(root, encoding="utf-8")
+    text: str = tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>{text}'.encode()
 
 
 def _lower(error: dict[str, Any]) -> dict[str, Any]:

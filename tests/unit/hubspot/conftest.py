@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from email.utils import format_datetime
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from connectors.hubspot import HubSpot
 from connectors.hubspot.sandbox import HubSpotSandbox
@@ -34,18 +32,10 @@ class Tally:
         self.writes.clear()
 
 
-class Portal(HubSpotSandbox):
-    """The sandbox with the Date header by its own clock, as a vendor's answers have one clock."""
-
-    def dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        super().dress(request, response)
-        response.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
-
-
 @pytest.fixture
 async def portal() -> AsyncIterator[HubSpotSandbox]:
     """An empty account whose clock stands still and whose search sees a change five seconds later."""
-    async with Portal(VirtualClock(fixed=True)) as sandbox:
+    async with HubSpotSandbox(VirtualClock(fixed=True)) as sandbox:
         yield sandbox
 
 

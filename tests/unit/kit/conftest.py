@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -26,6 +27,7 @@ class Notes(Sandbox):
         super().__init__(**more)
         self.notes: list[Any] = []
         self.accepted: str | None = None
+        self.written = asyncio.Event()
         self.windows = [RateLimiter("minute", 3, 60, self.clock)]
 
     def routes(self) -> list[web.RouteDef]:
@@ -45,7 +47,7 @@ class Notes(Sandbox):
     async def listing(self, request: web.Request) -> web.Response:
         if self._refused(request):
             return reply({"message": "who are you?"}, 401)
-        notes = self.notes[:-1] if request.get("stale") else self.notes
+        notes = self.notes[:-1] if self.stale else self.notes
         return reply({"notes": notes, "asked": dict(request.query)})
 
     async def one(self, request: web.Request) -> web.Response:
@@ -58,6 +60,7 @@ class Notes(Sandbox):
         if self._refused(request):
             return reply({"message": "who are you?"}, 401)
         self.notes.append(await read_json(request) if request.can_read_body else None)
+        self.written.set()
         return reply({"id": len(self.notes) - 1}, headers={"X-Request-Id": f"r-{len(self.notes)}"})
 
     def state(self) -> Any:
@@ -113,6 +116,7 @@ async def notes(clock: VirtualClock) -> AsyncIterator[Notes]:
         yield serving
 
 
+FIRST = Token(access="t-1")
 MakeHttp = Callable[..., Http]
 
 
@@ -121,7 +125,7 @@ def make_http(session: aiohttp.ClientSession, clock: VirtualClock, calls: Counte
     def make(
         base_url: str,
         *,
-        token: Token = Token(access="t-1"),
+        token: Token = FIRST,
         renew: Any = None,
         limits: tuple[Limit, ...] = (),
         explain: Callable[[Answer], Explanation | None] = lambda answer: None,

@@ -33,7 +33,7 @@ async def test_calls_are_counted_and_ids_read(make_http, notes, calls) -> None:
     http = make_http(notes.url)
     answer = await http.write("PUT", "/write", operation="note.create", json={})
     await http.read("GET", "/notes", operation="note.list")
-    assert ("r-1", {("note.create", True): 1, ("note.list", False): 1}) == (answer.request_id, dict(calls.counted))
+    assert (answer.request_id, dict(calls.counted)) == ("r-1", {("note.create", True): 1, ("note.list", False): 1})
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ async def test_a_read_gets_over_it(make_http, notes, fault) -> None:
     fault.times = 4
     notes.faults.add(fault)
     answer = await make_http(notes.url).read("GET", "/notes", operation="note.list")
-    assert (200, 5) == (answer.status, notes.calls)
+    assert (answer.status, notes.calls) == (200, 5)
 
 
 @pytest.mark.parametrize("fault", [status(500), html_502(), drop_before(), cut_body()])
@@ -54,7 +54,7 @@ async def test_a_read_gives_up_with_try_later(make_http, notes, fault) -> None:
     notes.faults.add(fault)
     with pytest.raises(TryLater):
         await make_http(notes.url).read("GET", "/notes", operation="note.list")
-    assert 5 == notes.calls
+    assert notes.calls == 5
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_a_write_in_doubt_is_sent_once(make_http, notes, fault) -> None:
     notes.faults.add(fault)
     with pytest.raises(Doubtful):
         await make_http(notes.url).write("PUT", "/write", operation="note.create", json={})
-    assert 1 == notes.calls
+    assert notes.calls == 1
 
 
 async def test_a_write_that_takes_too_long_is_in_doubt(make_http, notes) -> None:
@@ -85,19 +85,18 @@ async def test_a_write_that_takes_too_long_is_in_doubt(make_http, notes) -> None
     notes.faults.add(delay(5))
     with pytest.raises(Doubtful):
         await make_http(notes.url, deadline_s=0.2).write("PUT", "/write", operation="note.create", json={})
-    assert 1 == len(notes.notes)
+    assert len(notes.notes) == 1
 
 
 async def test_a_cancelled_write_is_raised_as_it_is(make_http, notes) -> None:
     """A cancellation is not swallowed, and the request is not repeated."""
     notes.faults.add(delay(5))
     writing = asyncio.create_task(make_http(notes.url).write("PUT", "/write", operation="note.create", json={}))
-    while not notes.notes:
-        await asyncio.sleep(0.01)
+    await notes.written.wait()
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    assert 1 == len(notes.notes)
+    assert len(notes.notes) == 1
 
 
 async def test_nobody_there_is_a_definite_no(make_http, notes) -> None:
@@ -124,11 +123,11 @@ async def test_a_definite_no_carries_the_answer(make_http, notes, code, kind) ->
     notes.faults.add(status(code, body={"why": "because"}))
     with pytest.raises(kind) as raised:
         await make_http(notes.url).write("POST", "/write", operation="note.create", json={}, ref="9")
-    assert ({"why": "because"}, "9", "note.create") == (
+    assert (
         raised.value.answer.json(),
         raised.value.ref,
         raised.value.operation,
-    )
+    ) == ({"why": "because"}, "9", "note.create")
 
 
 async def test_retry_after_is_waited_for_on_the_clock(make_http, notes, clock) -> None:
@@ -136,7 +135,7 @@ async def test_retry_after_is_waited_for_on_the_clock(make_http, notes, clock) -
     notes.faults.add(status(429, headers={"Retry-After": "4"}))
     began = clock.monotonic()
     await make_http(notes.url).read("GET", "/notes", operation="note.list")
-    assert (4, 2) == (clock.monotonic() - began, notes.calls)
+    assert (clock.monotonic() - began, notes.calls) == (4, 2)
 
 
 async def test_a_wait_beyond_the_deadline_is_not_slept(make_http, notes, clock) -> None:
@@ -146,8 +145,8 @@ async def test_a_wait_beyond_the_deadline_is_not_slept(make_http, notes, clock) 
     for _ in range(2):
         with pytest.raises(TryLater) as raised:
             await http.read("GET", "/notes", operation="note.list")
-        assert 3600 == raised.value.wait_s
-    assert 1 == notes.calls
+        assert raised.value.wait_s == 3600
+    assert notes.calls == 1
 
 
 async def test_a_write_over_the_pace_is_not_sent(make_http, notes) -> None:
@@ -156,7 +155,7 @@ async def test_a_write_over_the_pace_is_not_sent(make_http, notes) -> None:
     await http.write("POST", "/write", operation="note.create", json={})
     with pytest.raises(TryLater) as raised:
         await http.write("POST", "/write", operation="note.create", json={})
-    assert (600, 1, "notes") == (raised.value.wait_s, notes.calls, raised.value.system)
+    assert (raised.value.wait_s, notes.calls, raised.value.system) == (600, 1, "notes")
 
 
 async def test_401_renews_once_and_sends_again(make_http, notes) -> None:
@@ -169,7 +168,7 @@ async def test_401_renews_once_and_sends_again(make_http, notes) -> None:
         return Token(access="t-2")
 
     answer = await make_http(notes.url, renew=renew).write("POST", "/write", operation="note.create", json={})
-    assert (200, ["t-1"], 2, 1) == (answer.status, renewals, notes.calls, len(notes.notes))
+    assert (answer.status, renewals, notes.calls, len(notes.notes)) == (200, ["t-1"], 2, 1)
 
 
 async def test_401_twice_asks_to_reconnect(make_http, notes) -> None:
@@ -181,7 +180,7 @@ async def test_401_twice_asks_to_reconnect(make_http, notes) -> None:
 
     with pytest.raises(Reconnect):
         await make_http(notes.url, renew=renew).read("GET", "/notes", operation="note.list")
-    assert 2 == notes.calls
+    assert notes.calls == 2
 
 
 async def test_a_token_about_to_expire_is_renewed_first(make_http, notes, clock) -> None:
@@ -194,7 +193,7 @@ async def test_a_token_about_to_expire_is_renewed_first(make_http, notes, clock)
     token = Token(access="t-1", expires_at=clock.now() + timedelta(seconds=20))
     http = make_http(notes.url, token=token, renew=renew)
     await http.read("GET", "/notes", operation="note.list")
-    assert 1 == notes.calls
+    assert notes.calls == 1
 
 
 def fault_inside(answer: Answer) -> Explanation | None:
@@ -271,13 +270,13 @@ def test_retry_after_in_both_forms(clock) -> None:
     """Seconds, a date, and nonsense."""
     later = (clock.now() + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     now = clock.now().replace(microsecond=0)
-    assert (2.5, 90, 0, None, None) == (
+    assert (
         retry_after_s("2.5", now),
         retry_after_s(later, now),
         retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT", now),
         retry_after_s("soon", now),
         retry_after_s(None, now),
-    )
+    ) == (2.5, 90, 0, None, None)
 
 
 async def test_a_link_to_another_host_is_not_followed(make_http, notes) -> None:
@@ -286,7 +285,7 @@ async def test_a_link_to_another_host_is_not_followed(make_http, notes) -> None:
     answer = await http.read("GET", notes.url + "/notes?after=2", operation="note.list")
     with pytest.raises(Refused):
         await http.read("GET", "http://127.0.0.1:9/notes", operation="note.list")
-    assert ({"after": "2"}, 1) == (answer.json()["asked"], notes.calls)
+    assert (answer.json()["asked"], notes.calls) == ({"after": "2"}, 1)
 
 
 LEAKS: list[Any] = [

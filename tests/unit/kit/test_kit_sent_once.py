@@ -45,7 +45,7 @@ class HangUp:
 async def hang_up() -> AsyncIterator[HangUp]:
     server = HangUp()
     listening = await asyncio.start_server(server.talk, "127.0.0.1", 0)
-    server.url = "http://127.0.0.1:{}".format(listening.sockets[0].getsockname()[1])
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     yield server
     listening.close()
 
@@ -61,11 +61,11 @@ async def test_a_write_arrives_once(make_http, hang_up: HangUp, method: str, pol
         await http.write("POST", "/first", operation="note.first", json={})
     with pytest.raises(Doubtful) as raised:
         await http.write(method, "/x", operation="note.save", json=json, ref="7")
-    assert 1 == len(hang_up.requests) - polite
-    assert ("notes note.save 7: the answer was lost (ServerDisconnectedError)", None) == (
+    assert len(hang_up.requests) - polite == 1
+    assert (
         str(raised.value),
         raised.value.answer,
-    )
+    ) == ("notes note.save 7: the answer was lost (ServerDisconnectedError)", None)
 
 
 @pytest.mark.parametrize(("method", "arrived"), [("PUT", 2), ("DELETE", 2), ("GET", 2), ("POST", 1)])
@@ -82,4 +82,4 @@ async def test_a_read_is_tried_five_times(make_http, hang_up: HangUp) -> None:
     """A read is sent again, by us alone: five requests, not ten."""
     with pytest.raises(TryLater):
         await make_http(hang_up.url).read("GET", "/x", operation="note.list")
-    assert 5 == len(hang_up.requests)
+    assert len(hang_up.requests) == 5

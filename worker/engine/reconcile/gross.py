@@ -54,9 +54,14 @@ def _in_currency(money: Money | None, currency: str) -> Decimal | None:
 
 
 def _net_told(index: Index, currency: str) -> Decimal | None:
-    """The vendor's own net of a currency's invoices; a currency that it does not list has none."""
+    """The vendor's own net of a currency's invoices; a currency that it does not list has none. A vendor that
+    reports in home currency alone (QuickBooks) tells one figure for all: it checks the home bridge only."""
     figures = index.ledger.figures
     if figures is None or not figures.invoiced_net:
+        return None
+    count = count_of(index, Kind.INVOICE)
+    whole = _in_currency(count.net, index.home) if count is not None else None
+    if len(index.currencies()) > 1 and figures.invoiced_net == {index.home: whole}:
         return None
     return figures.invoiced_net.get(currency, ZERO)
 
@@ -165,9 +170,7 @@ def _gross_bridge(index: Index, documents: Sequence[Invoice], currency: str, *, 
     read = sum((amount(i, known(i.total)) for i in documents), ZERO)
     expected = start + sum((tax for _, _, tax in rows), ZERO)
     if home and not alone:
-        extra = _rounding_of_conversion(
-            read, expected, sum(1 for i in documents if index.currency(i) != index.home)
-        )
+        extra = _rounding_of_conversion(read, expected, sum(1 for i in documents if index.currency(i) != index.home))
         rows += extra
         expected += sum((away for _, _, away in extra), ZERO)
     count = count_of(index, Kind.INVOICE)

@@ -56,7 +56,7 @@ class Index:
 
     @cached_property
     def settlements(self) -> Settlements:
-        return gather(self.ledger.payments, self.ledger.credit_notes)
+        return gather(self.ledger.payments, self.ledger.credit_notes, self.ledger.kept)
 
     @cached_property
     def positions(self) -> Mapping[str, tuple[LedgerDeal, Position]]:
@@ -161,9 +161,7 @@ class Index:
     def currencies(self) -> tuple[str, ...]:
         """Every currency in the report, the home currency first."""
         found = {self.currency(i) for i in self.ledger.invoices}
-        found |= {
-            p.net.currency for e in self.ledger.deals if self.period.holds(e.won_on) for p in bill_positions(e)
-        }
+        found |= {p.net.currency for e in self.ledger.deals if self.period.holds(e.won_on) for p in bill_positions(e)}
         return (self.home, *sorted(found - {self.home}))
 
 

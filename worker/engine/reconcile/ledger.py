@@ -22,6 +22,7 @@ from worker.engine.billing import (
     won_on,
 )
 from worker.engine.mapping_model import Expected
+from worker.engine.settlement import KEPT_BY_NAME, Kept
 
 GRACE_WORKING_DAYS = 3
 
@@ -93,9 +94,7 @@ class LedgerDeal(msgspec.Struct, frozen=True, kw_only=True):
         return () if isinstance(self.billing, NotBillable) else self.billing
 
 
-ReceivableEntryKind: TypeAlias = Literal[
-    "refund", "write_off", "discount", "bank_charge", "revaluation", "journal"
-]
+ReceivableEntryKind: TypeAlias = Literal["refund", "write_off", "discount", "bank_charge", "revaluation", "journal"]
 
 
 class ReceivableEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +138,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     entries    what else moved the receivables account
     figures    the books' own totals for the period; None: not independently checked
     crm_figures  the CRM's own totals (counts of deals), where it has such a read
+    kept       items or accounts of credit notes that are tax withheld, bank charges and the like (folded names)
     rates      home per foreign unit by currency, the books' rate at the period's end: for what has no document
     """
 
@@ -159,6 +159,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     rates: Mapping[str, Decimal] = {}
     unread: tuple[Excluded, ...] = ()
     holidays: frozenset[date] = frozenset()
+    kept: Mapping[str, Kept] = msgspec.field(default_factory=lambda: KEPT_BY_NAME)
 
 
 def ledger_deal(

@@ -19,7 +19,7 @@ from connectors.canon.values import Money
 from worker.engine.reconcile.gross import by_category, unexplained
 from worker.engine.reconcile.index import ZERO, Index, number
 from worker.engine.reconcile.report import AgedDocument, AgedReport, Bridge, Category
-from worker.engine.settlement import Settled, day, is_live, known
+from worker.engine.settlement import Kept, Settled, day, is_live, kept_as, known
 
 Bucket: TypeAlias = Literal["not due", "1-30", "31-60", "61-90", "over 90"]
 BUCKETS: tuple[Bucket, ...] = ("not due", "1-30", "31-60", "61-90", "over 90")
@@ -33,11 +33,18 @@ ENTRY_CATEGORY: Mapping[str, Category] = {
     "revaluation": Category.REVALUATION,
     "journal": Category.JOURNALS,
 }
+KEPT_CATEGORY: Mapping[Kept | None, Category] = {
+    None: Category.CREDIT_NOTES,
+    "withheld": Category.WITHHELD,
+    "bank_charge": Category.BANK_CHARGES,
+    "discount": Category.DISCOUNTS_TAKEN,
+    "written_off": Category.WRITE_OFFS,
+}
 
 
 class Relief(msgspec.Struct, frozen=True, kw_only=True):
-    """One allocation in home currency. `relief` is what it took off the invoice at the invoice's rate, `spent` what
-    it used of its payment or credit note at that one's rate."""
+    """One allocation in home currency: `relief` is what it took off the invoice at the invoice's rate, `spent`
+    what it used of its payment or credit note at theirs."""
 
     row: Settled
     relief: Decimal
@@ -45,8 +52,8 @@ class Relief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receivables:
-    """Receivables of one report in one currency: `currency` None is all of them in home currency, else the documents
-    of that currency, in it."""
+    """Receivables of one report: with `currency` None all of them in home currency, else the documents of that
+    currency, in it."""
 
     def __init__(self, index: Index, currency: str | None = None) -> None:
         self.index = index
@@ -95,8 +102,8 @@ class Receivables:
         return found
 
     def _reliefs(self) -> list[Relief]:
-        """Every allocation to an invoice we know, in home currency. The last one that closes an invoice, or uses up
-        a payment, takes what is left of it, so that no cent stays."""
+        """Every allocation to an invoice we know, in home currency. The one that closes an invoice, or uses up a
+        payment, takes what is left of it, so that no cent stays."""
         sources, used = self._sources(), defaultdict[str, Decimal](lambda: ZERO)
         spent = defaultdict[str, Decimal](lambda: ZERO)
         reliefs = []
@@ -106,15 +113,27 @@ class Receivables:
                 left_own -= row.total
                 relief = left_home if left_own == 0 else self._round(row.total, rate)
                 left_home -= relief
-                source_rate, source_home, source_own = sources.get(row.source, (rate, ZERO, ZERO))
-                used[row.source] += row.cash + row.credit
-                whole = used[row.source] == source_own
-                taken = (
-                    source_home - spent[row.source] if whole else self._round(row.cash + row.credit, source_rate)
-                )
-                spent[row.source] += taken
+                taken = self._spent(row, sources.get(row.source), used, spent, relief)
                 reliefs.append(Relief(row=row, relief=relief, spent=taken))
         return reliefs
+
+    def _spent(
+        self,
+        row: Settled,
+        source: tuple[Decimal, Decimal, Decimal] | None,
+        used: dict[str, Decimal],
+        spent: dict[str, Decimal],
+        relief: Decimal,
+    ) -> Decimal:
+        """What an allocation used of its source; of a source that was not read, what it relieved."""
+        if source is None:
+            return relief
+        rate, home, own = source
+        used[row.source] += row.drawn
+        whole = used[row.source] == own
+        taken = home - spent[row.source] if whole else self._round(row.drawn, rate)
+        spent[row.source] += taken
+        return taken
 
     # ------------------------------------------------------------------ balances
 
@@ -164,11 +183,16 @@ class Receivables:
             if not self.index.period.holds(each.row.on):
                 continue
             rate, row = rates[each.row.document], each.row
-            parts = [
-                (Category.WITHHELD, self._round(row.withheld, rate)),
-                (Category.DISCOUNTS_TAKEN, self._round(row.discount, rate)),
-                (Category.WRITE_OFFS, self._round(row.written_off, rate)),
-            ]
+            # What a credit note was made for is counted with the credit note.
+            parts = (
+                []
+                if row.total == row.drawn
+                else [
+                    (Category.WITHHELD, self._round(row.withheld, rate)),
+                    (Category.DISCOUNTS_TAKEN, self._round(row.discount, rate)),
+                    (Category.WRITE_OFFS, self._round(row.written_off, rate)),
+                ]
+            )
             yield from ((category, str(category), -amount) for category, amount in parts if amount != 0)
             fx = each.spent + sum((amount for _, amount in parts), ZERO) - each.relief
             if fx != 0:
@@ -181,7 +205,8 @@ class Receivables:
                 yield Category.INVOICES, str(Category.INVOICES), self.total(invoice)
         for note in self.credit_notes:
             if holds(day(note.date)):
-                yield Category.CREDIT_NOTES, str(Category.CREDIT_NOTES), -self.total(note)
+                category = KEPT_CATEGORY[kept_as(note, self.index.ledger.kept)]
+                yield category, str(category), -self.total(note)
         for payment in self.payments:
             if not holds(day(payment.date)):
                 continue
@@ -292,7 +317,7 @@ def _aged(index: Index, owed: Receivables) -> AgedReport:
             invoice = index.invoices[ref]
             own = known(invoice.total) - sum((r.total for r in index.settlements.of(ref, end)), ZERO)
             documents.append(_aged_document(index, invoice, left, own))
-    buckets = {name: sum((d.home for d in documents if d.bucket == name), ZERO) for name in BUCKETS}
+    buckets: dict[str, Decimal] = {name: sum((d.home for d in documents if d.bucket == name), ZERO) for name in BUCKETS}
     total, unapplied = sum(buckets.values(), ZERO), owed.unapplied(end)
     figures = index.ledger.figures
     aged = sum((a.total for a in figures.ageing), ZERO) if figures is not None and figures.ageing else None

@@ -89,8 +89,6 @@ OPEN = frozenset(
     }
 )
 
-Agrees: TypeAlias = Literal["agrees"]
-Line: TypeAlias = Category | Agrees
 BridgeNumber: TypeAlias = Literal[1, 2, 3, 4]
 
 
@@ -213,11 +211,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """The one line that a won deal or a posted document stands in."""
+    """The one line that a won deal or a posted document stands in. `line` None: it agrees."""
 
     ref: str
     label: str
-    line: Line
+    line: Category | None
     net: Money | None
 
 

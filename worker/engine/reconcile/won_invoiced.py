@@ -24,7 +24,7 @@ from worker.engine.reconcile.index import (
     within_working_days,
 )
 from worker.engine.reconcile.ledger import GRACE_WORKING_DAYS, LedgerDeal, Waiting
-from worker.engine.reconcile.report import CLOSES_BY, OPEN, Category, Item, Line, Placed
+from worker.engine.reconcile.report import CLOSES_BY, OPEN, Category, Item, Placed
 from worker.engine.settlement import day, is_live, known, text
 
 NEAR_DAYS = 3  # two documents of one customer and net this close together look like one made twice
@@ -384,8 +384,8 @@ def _deal_items(index: Index, entry: LedgerDeal, parts: Iterable[Part]) -> list[
     return _items(index, parts, entry.deal.ref, deal_name(entry), index.deal_customer(entry), "crm")
 
 
-def _line(items: list[Item]) -> Line:
-    return items[0].category if items else "agrees"
+def _line(items: list[Item]) -> Category | None:
+    return items[0].category if items else None
 
 
 def _place_deals(index: Index) -> tuple[list[Start], list[Item], list[Item], list[Placed]]:

@@ -1,0 +1,184 @@
+"""What the worker tells: frozen values, complete enough to be shown without asking again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that comes back. `json()` is what `--json` prints."""
+
+    def json(self) -> Any:
+        return msgspec.to_builtins(self)
+
+
+class ConnectionView(View, frozen=True, kw_only=True):
+    id: str
+    system: str
+    title: str
+    account: str
+    name: str
+    state: str
+    sides: tuple[str, ...]
+
+
+class PairView(View, frozen=True, kw_only=True):
+    id: str
+    name: str
+    crm: ConnectionView
+    books: ConnectionView
+    mapping_version: int
+    time_zone: str
+    cut_over: str
+
+
+class FieldView(View, frozen=True, kw_only=True):
+    """One field of a change. `overwrites`: somebody's edit that the mapping's authority lets go."""
+
+    path: str
+    before: Any
+    after: Any
+    overwrites: Any = None
+
+
+class ChangeView(View, frozen=True, kw_only=True):
+    id: str
+    side: Literal["crm", "books"]
+    system: str
+    kind: str
+    operation: str
+    title: str
+    why: str
+    ref: str | None
+    state: str
+    reason: str | None
+    net: Decimal | None
+    total: Decimal | None
+    currency: str | None
+    fields: tuple[FieldView, ...]
+
+
+class PlanView(View, frozen=True, kw_only=True):
+    """A plan with its first changes. `net` and `tax` by currency; `counts` by side.kind.operation; `held` counts
+    what a guard or a flow holds back; `waiting` records that wait for somebody, by reason."""
+
+    id: str
+    pair: str
+    state: str
+    fingerprint: str
+    created_at: datetime
+    expires_at: datetime | None
+    approved_by: str | None
+    changes: int
+    held: int
+    counts: dict[str, int]
+    documents: int
+    net: dict[str, Decimal]
+    tax: dict[str, Decimal]
+    conflicts: int
+    waiting: dict[str, int]
+    shown: tuple[ChangeView, ...]
+    refused: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class ProgressView(View, frozen=True, kw_only=True):
+    step: str
+    done: int
+    total: int
+
+
+class RunView(View, frozen=True, kw_only=True):
+    """One run: where it stands, and how it ended. `error` says what happened and what to do next."""
+
+    id: str
+    what: str
+    state: str
+    requested_by: str
+    created_at: datetime
+    finished_at: datetime | None
+    progress: ProgressView | None
+    plan_id: str | None
+    outcome: dict[str, int]
+    calls: dict[str, int]
+    error: str | None
+    next_step: str | None
+    result: dict[str, Any]
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "failed")
+
+
+class CandidateView(View, frozen=True, kw_only=True):
+    ref: str
+    title: str
+    score: int | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class ConflictView(View, frozen=True, kw_only=True):
+    """What needs a person, and the answers it takes."""
+
+    number: int
+    what: str
+    kind: str
+    title: str
+    reason: str
+    crm_title: str
+    books_title: str
+    crm: Any
+    books: Any
+    base: Any
+    candidates: tuple[CandidateView, ...]
+    choices: tuple[str, ...]
+    state: str
+    decided_by: str | None
+    opened_at: datetime
+
+
+class SettledView(View, frozen=True, kw_only=True):
+    number: int
+    title: str
+    decision: str
+    by: str
+    first: bool
+    moved: bool
+
+
+class WaitingView(View, frozen=True, kw_only=True):
+    """A record that waits, and why; `place` is where a file has it."""
+
+    side: str
+    kind: str
+    ref: str
+    reason: str
+    place: str | None = None
+
+
+class HistoryView(View, frozen=True, kw_only=True):
+    run: RunView
+    changes: int
+
+
+class ChainView(View, frozen=True, kw_only=True):
+    """Whether a pair's audit trail holds. `head` is the last entry's hash."""
+
+    pair: str
+    entries: int
+    head: str
+    broken_at: int | None
+    reason: str | None
+
+
+class ReportView(View, frozen=True, kw_only=True):
+    """A reconciliation: the short text, all figures, the workbook's path if one was written."""
+
+    text: str
+    figures: dict[str, Any]
+    ties: bool
+    workbook: bytes | None = None

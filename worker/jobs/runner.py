@@ -1,0 +1,237 @@
+"""Advance one run: take its lease, do its next part, give the lease back.
+
+A job does at most `SLICE_S` of work and starts nothing after that; what is left goes on in the next job. It gives
+way when somebody presses a button for the same pair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from connectors.kit.errors import ConnectorError, Reconnect, TryLater
+from worker.engine.mapping import MappingError
+from worker.store import plans, runs
+from worker.store.runs import Run
+from worker.store.tables import runs as runs_table
+from worker.usecases.apply_plan import apply_plan
+from worker.usecases.office import Desk, Office, open_desk
+from worker.usecases.propose_plan import Proposed, propose_plan
+from worker.usecases.pull import pull_pair
+
+SLICE_S = 45.0
+GIVE_WAY_S = 5.0
+RENEW_S = 5.0
+log = structlog.get_logger()
+
+
+class TimeUp(Exception):
+    """This job's slice is over; the run goes on in the next."""
+
+
+class LeaseLost(Exception):
+    """Another worker goes on with this run."""
+
+
+class Waiting(Exception):
+    """The run can do nothing before `seconds` are over."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.reason, self.seconds = reason, seconds
+
+
+async def advance(office: Office, run_id: str, worker: str) -> None:
+    """Do the next part of a run, if nobody else is at it. Never raises but for cancellation."""
+    async with office.db.write() as tx:
+        run = await runs.take(tx, run_id, worker)
+    if run is None:
+        return
+    log.info("run.advance", run=run.id, what=run.what)
+    before = {connection: count.total for connection, count in office.calls.items()}
+    async with _renewed(office, run):
+        await _settle_run(office, run, before)
+
+
+async def _settle_run(office: Office, run: Run, before: dict[str, int]) -> None:
+    """Run the work and write down how it ended."""
+    try:
+        result = await WORK[run.what](office, run)
+    except TimeUp:
+        await _end(office, run, "queued")
+    except LeaseLost:
+        log.info("run.lease_lost", run=run.id)
+    except Waiting as wait:
+        await _end(office, run, "waiting", wait_s=wait.seconds, error={"message": wait.reason, "kind": "waiting"})
+    except TryLater as error:
+        await _end(office, run, "waiting", wait_s=error.wait_s or 60, error=_said(error))
+    except Reconnect as error:
+        await _end(office, run, "failed", error=_said(error))
+    except (ConnectorError, MappingError, LookupError) as error:
+        await _end(office, run, "failed", error=_said(error))
+    except Exception as error:  # noqa: BLE001  # the last border: a run must never be stuck without a word
+        log.exception("run.failed", run=run.id, what=run.what)
+        await _end(office, run, "failed", error={"kind": type(error).__name__, "message": str(error), "unknown": True})
+    else:
+        calls = {c: count.total - before.get(c, 0) for c, count in office.calls.items()}
+        await _end(office, run, "done", result={**result, "calls": {c: n for c, n in calls.items() if n}})
+
+
+def _said(error: Exception) -> dict[str, Any]:
+    """An error as a person reads it: what happened, and what to do next."""
+    next_step = getattr(error, "next_step", None)
+    system = getattr(error, "system", None)
+    return {"kind": type(error).__name__, "message": str(error), "next": next_step, "system": system}
+
+
+async def _end(
+    office: Office, run: Run, state: runs.RunState, *, wait_s: float = 0, result: Any = None, error: Any = None
+) -> None:
+    async with office.db.write() as tx:
+        not_before = await tx.now() + timedelta(seconds=wait_s) if wait_s else None
+        await runs.end(tx, run, state, result=result, error=error, not_before=not_before)
+    log.info("run.ended", run=run.id, what=run.what, state=state)
+
+
+@contextlib.asynccontextmanager
+async def _renewed(office: Office, run: Run) -> AsyncIterator[None]:
+    """Keep the lease while the work goes on."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            async with office.db.write() as tx:
+                await runs.renew(tx, run)
+
+    task = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _checkpoint(office: Office, run: Run) -> Callable[[str, int, int], Awaitable[None]]:
+    """Says how far the run is, and ends the slice when its time is up or somebody waits for the pair."""
+    started = office.clock.monotonic()
+    told = [started]
+
+    async def say(step: str, done: int, total: int) -> None:
+        now = office.clock.monotonic()
+        if now - told[0] >= 0.5:
+            told[0] = now
+            async with office.db.write() as tx:
+                await runs.progress(tx, run, {"step": step, "done": done, "total": total})
+                waiting = await _somebody_waits(tx, run) if now - started >= GIVE_WAY_S else False
+            if waiting:
+                raise TimeUp
+        if now - started >= SLICE_S:
+            raise TimeUp
+
+    return say
+
+
+async def _somebody_waits(tx: Any, run: Run) -> bool:
+    if run.lane == "realtime":
+        return False
+    found = await tx.scalar(
+        select(runs_table.c.id).where(
+            runs_table.c.pair_id == run.pair_id, runs_table.c.lane == "realtime", runs_table.c.state == "queued"
+        )
+    )
+    return found is not None
+
+
+async def _desk(office: Office, run: Run) -> Desk:
+    return await open_desk(office, run.pair_id, _checkpoint(office, run))
+
+
+# --------------------------------------------------------------------------- the kinds of runs
+
+
+async def _preview(office: Office, run: Run) -> dict[str, Any]:
+    """Pull both sides and propose a plan."""
+    desk = await _desk(office, run)
+    pulled = await pull_pair(desk)
+    await desk.say("Planning", 0, 0)
+    proposed = await propose_plan(desk, run.id)
+    async with office.db.write() as tx:
+        await runs.set_plan(tx, run.id, proposed.plan_id)
+    return {**_proposed(proposed), "read": {side: p.seen for side, p in pulled.items()}}
+
+
+def _proposed(proposed: Proposed) -> dict[str, Any]:
+    return {
+        "plan_id": proposed.plan_id,
+        "fingerprint": proposed.fingerprint,
+        "refused": proposed.refused,
+        "superseded": list(proposed.superseded),
+    }
+
+
+async def _apply(office: Office, run: Run) -> dict[str, Any]:
+    """Carry out an approved plan."""
+    desk = await _desk(office, run)
+    plan_id = str(run.request["plan_id"])
+    async with office.db.write() as tx:
+        await runs.set_plan(tx, run.id, plan_id)
+    return await _carry_out(desk, run, plan_id)
+
+
+async def _carry_out(desk: Desk, run: Run, plan_id: str) -> dict[str, Any]:
+    applied = await apply_plan(desk, plan_id, run.id, run.requested_by)
+    if applied.not_before is not None:
+        async with desk.db.read() as tx:
+            left = (applied.not_before - await tx.now()).total_seconds()
+        raise Waiting(applied.why or "", max(left, 0.2))
+    return {"plan_id": plan_id, "states": dict(applied.states)}
+
+
+async def _sync(office: Office, run: Run) -> dict[str, Any]:
+    """Pull, plan, and carry out alone what the mapping lets go alone; the rest stays as an open plan."""
+    desk = await _desk(office, run)
+    plan_id = run.plan_id
+    if plan_id is None:
+        await pull_pair(desk)
+        proposed = await propose_plan(desk, run.id)
+        async with office.db.write() as tx:
+            auto = await _auto(tx, desk, proposed.plan_id)
+            if not auto:
+                return {**_proposed(proposed), "states": {}}
+            await plans.approve(tx, proposed.plan_id, proposed.fingerprint, "tieout (auto)", only=auto)
+            await runs.set_plan(tx, run.id, proposed.plan_id)
+        plan_id = proposed.plan_id
+    done = await _carry_out(desk, run, plan_id)
+    rest = await propose_plan(desk, run.id)
+    return {**_proposed(rest), "states": done["states"]}
+
+
+async def _auto(tx: Any, desk: Desk, plan_id: str) -> list[str]:
+    """Changes of flows that may write alone, and everything they need."""
+    mapping = desk.mapping
+    flows = {
+        "customers": mapping.customers,
+        "items": mapping.items,
+        "invoices": mapping.invoices,
+        "payments": mapping.payments,
+    }
+    auto = {name for name, flow in flows.items() if flow is not None and flow.apply == "auto"}
+    chosen: set[str] = set()
+    for stored in await plans.read_changes(tx, plan_id, ["planned"]):
+        if stored.change.flow in auto and set(stored.change.needs) <= chosen:
+            chosen.add(stored.change.id)
+    return sorted(chosen)
+
+
+WORK: dict[str, Callable[[Office, Run], Awaitable[dict[str, Any]]]] = {
+    "preview": _preview,
+    "apply": _apply,
+    "sync": _sync,
+}

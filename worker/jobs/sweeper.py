@@ -1,0 +1,44 @@
+"""The sweeper: a plain loop beside arq that finds work due without a live lease and wakes somebody for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from worker.queue import LANES, Queue
+from worker.store import plans, runs
+from worker.store.database import Database
+
+EVERY_S = 1.0
+log = structlog.get_logger()
+
+
+async def sweep_once(db: Database, queue: Queue, woken: dict[str, float], now: float) -> int:
+    """Wake for every run that is due. One that was woken for within the last two seconds is left alone: its wake
+    is on its way, or its worker died and the next round finds it."""
+    async with db.write() as tx:
+        await plans.expire_plans(tx)
+        due = [(run_id, lane) for lane in LANES for run_id in await runs.due(tx, lane)]
+    number = 0
+    for run_id, lane in due:
+        if now - woken.get(run_id, -10.0) < 2.0:
+            continue
+        if await queue.wake(run_id, lane):
+            woken[run_id] = now
+            number += 1
+    for run_id in set(woken) - {run_id for run_id, _ in due}:
+        del woken[run_id]
+    return number
+
+
+async def sweep(db: Database, queue: Queue) -> None:
+    """Every second, until cancelled. A store that cannot be reached is tried again: nothing is applied meanwhile."""
+    woken: dict[str, float] = {}
+    while True:
+        try:
+            await sweep_once(db, queue, woken, asyncio.get_running_loop().time())
+        except (DBAPIError, OSError) as error:
+            log.warning("sweeper.store_unreachable", error=type(error).__name__)
+        await asyncio.sleep(EVERY_S)

@@ -1,0 +1,41 @@
+"""Alembic's entry: runs the revisions on the URL that `worker.store.migrate` hands over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy.engine import Connection
+
+from worker.store.database import open_database
+from worker.store.tables import Amount, Instant, metadata
+
+
+def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Revisions name plain types: ours may change, what a database holds may not."""
+    if kind == "type" and isinstance(item, Instant):
+        return "sa.BigInteger()"
+    if kind == "type" and isinstance(item, Amount):
+        return "sa.String(length=40)"
+    return False
+
+
+def _run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, render_item=_render)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _online() -> None:
+    db = open_database(context.config.attributes["url"])
+    try:
+        async with db.engine.connect() as connection:
+            connection = await connection.execution_options(tieout_write=True)
+            await connection.run_sync(_run)
+            await connection.commit()
+    finally:
+        await db.close()
+
+
+asyncio.run(_online())

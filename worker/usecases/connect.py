@@ -1,0 +1,159 @@
+"""Connect an account, and pair two of them under a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from connectors.canon.records import Kind
+from connectors.kit.contract import Connector, Deps, FieldInfo, Side, Token, Wanted
+from connectors.kit.errors import BadSettings
+from connectors.kit.oauth import MemoryTokens
+from worker.engine.mapping import FieldRule, Problem, check_against, parse
+from worker.engine.mapping import Mapping as PairMapping
+from worker.store import connections as store
+from worker.store import mirror
+from worker.store.audit import Entry, append
+from worker.store.connections import Connection, Pair
+from worker.store.database import Unit
+from worker.usecases.office import SIDES, CallCount, Office
+from worker.vault import save_token
+
+
+class Refused(Exception):
+    """A mapping that cannot be saved: every problem with its line."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+async def connect(office: Office, system: str, settings: Mapping[str, str], token: Token | None) -> Connection:
+    """Log in once to see that it works, then store the account and its token. Connecting the same account again
+    replaces both, and held work goes on."""
+    connector = _opened(office, system, settings, token)
+    try:
+        catalogue = await connector.catalogue()
+    finally:
+        await connector.close()
+    async with office.db.write() as tx:
+        connection_id = await store.save_connection(tx, system, catalogue.account_id, catalogue.account_name, settings)
+        await store.save_catalogue(tx, connection_id, catalogue)
+    if token is not None:
+        await save_token(office.db, office.vault, connection_id, token)
+    async with office.db.read() as tx:
+        return await store.get_connection(tx, connection_id)
+
+
+def _opened(office: Office, system: str, settings: Mapping[str, str], token: Token | None) -> Connector:
+    known = office.registry
+    if system not in known:
+        raise BadSettings(f"there is no system {system!r}: one of {', '.join(sorted(known))}")
+    tokens = MemoryTokens(token if token is not None else Token(access=""))
+    deps = Deps(session=office.session, tokens=tokens, clock=office.clock, calls=CallCount(), lane=office.lane)
+    return known[system].open(settings, deps)
+
+
+async def find_connection(office: Office, name: str) -> Connection:
+    """A connection by id, by system, or by account; LookupError if there is none, or more than one."""
+    async with office.db.read() as tx:
+        every = await store.all_connections(tx)
+    found = [c for c in every if name in (c.id, c.account)] or [c for c in every if c.system == name]
+    if not found:
+        known = ", ".join(sorted({c.system for c in every})) or "none yet"
+        raise LookupError(f'"{name}" is not connected (connected: {known}). Connect it first: tieout connect {name}')
+    if len(found) > 1:
+        raise LookupError(f'"{name}" has {len(found)} accounts: say which, {", ".join(c.account for c in found)}')
+    return found[0]
+
+
+async def pair_up(office: Office, text: str, source: str, by: str, accounts: Mapping[Side, str] | None = None) -> Pair:
+    """Save a mapping and the pair it names. Raises MappingError or Refused with every problem and its line."""
+    mapping = parse(text, source)
+    wanted: dict[Side, str] = {"crm": mapping.crm, "books": mapping.books}
+    chosen = {side: await find_connection(office, (accounts or {}).get(side) or wanted[side]) for side in SIDES}
+    for side in SIDES:
+        await _tune(office, chosen[side], mapping, side)
+    problems = await _problems(office, mapping, chosen)
+    if problems:
+        raise Refused(tuple(msgspec.structs.replace(problem, source=source) for problem in problems))
+    async with office.db.write() as tx:
+        pair_id = await store.save_pair(tx, mapping.pair, chosen["crm"].id, chosen["books"].id)
+        version = await store.save_mapping(tx, pair_id, text, mapping.version, by)
+        await store.claim_fields(tx, pair_id, _written(mapping, chosen))
+        await _mark_what_is_known(tx, pair_id, chosen)
+        await append(
+            tx, pair_id, [Entry(action="mapping.saved", actor=by, subject=pair_id, detail={"version": version})]
+        )
+        return await store.get_pair(tx, pair_id)
+
+
+async def _tune(office: Office, connection: Connection, mapping: PairMapping, side: Side) -> None:
+    wanted = Wanted(
+        properties=named_properties(mapping, side), customers_from=mapping.customers_from, columns=mapping.columns
+    )
+    tuned = office.registry[connection.system].tuned(connection.settings, wanted)
+    if tuned != connection.settings:
+        async with office.db.write() as tx:
+            await store.save_settings(tx, connection.id, tuned)
+    connector = await office.connector(connection.id)
+    await connector.prepare(_write_back(mapping) if side == "crm" else {})
+
+
+def named_properties(mapping: PairMapping, side: Side) -> dict[Kind, tuple[str, ...]]:
+    """The vendor's own fields that a mapping names at one side, by kind."""
+    found: dict[Kind, dict[str, None]] = {}
+    for kind, rules in _rules(mapping, side).items():
+        for rule in rules:
+            path = rule.crm if side == "crm" else rule.books
+            if path is not None and path.startswith("properties."):
+                found.setdefault(kind, {})[path.removeprefix("properties.")] = None
+    return {kind: tuple(names) for kind, names in found.items()}
+
+
+def _rules(mapping: PairMapping, side: Side) -> dict[Kind, tuple[FieldRule, ...]]:
+    rules = {
+        Kind.CUSTOMER: mapping.customers.fields if mapping.customers is not None else (),
+        Kind.ITEM: mapping.items.fields if mapping.items is not None else (),
+    }
+    if side == "crm" and mapping.payments is not None:
+        rules[Kind.DEAL] = mapping.payments.fields
+    return rules
+
+
+def _write_back(mapping: PairMapping) -> dict[Kind, tuple[FieldInfo, ...]]:
+    """The CRM's own deal fields that payment states are written to: made if they are missing."""
+    fields = mapping.payments.fields if mapping.payments is not None else ()
+    names = [r.crm.removeprefix("properties.") for r in fields if r.crm is not None and r.crm.startswith("properties.")]
+    if not names:
+        return {}
+    return {Kind.DEAL: tuple(FieldInfo(name=n, label=n.replace("_", " ").capitalize()) for n in dict.fromkeys(names))}
+
+
+async def _problems(office: Office, mapping: PairMapping, chosen: Mapping[Side, Connection]) -> list[Problem]:
+    opened = {side: await office.connector(chosen[side].id) for side in SIDES}
+    catalogues = {side: await opened[side].catalogue() for side in SIDES}
+    async with office.db.write() as tx:
+        for side in SIDES:
+            await store.save_catalogue(tx, chosen[side].id, catalogues[side])
+    return check_against(mapping, opened["crm"].facts, catalogues["crm"], opened["books"].facts, catalogues["books"])
+
+
+def _written(mapping: PairMapping, chosen: Mapping[Side, Connection]) -> list[tuple[str, Kind, str]]:
+    """Every field that the mapping may write, at which connection."""
+    found = []
+    for side in SIDES:
+        for kind, rules in _rules(mapping, side).items():
+            found += [(chosen[side].id, kind, rule.path(side)) for rule in rules if rule.writes(side)]
+    if mapping.invoices is not None:
+        found.append((chosen["books"].id, Kind.INVOICE, "*"))
+    return found
+
+
+async def _mark_what_is_known(tx: Unit, pair_id: str, chosen: Mapping[Side, Connection]) -> None:
+    """What a connection's mirror holds already is new to this pair."""
+    for side in SIDES:
+        if not await mirror.is_known_to(tx, pair_id, side):
+            refs = await mirror.all_refs(tx, chosen[side].id)
+            await mirror.mark_dirty(tx, [mirror.Listener(pair_id, side)], refs)
