@@ -66,7 +66,7 @@ class Api:
                 base_url=base_url,
                 authorise=authorise,
                 renew=renew,
-                pace=Pace(limits, deps.clock, told=told_limits),
+                pace=Pace(limits if deps.paced else (), deps.clock, told=told_limits),
                 explain=explain,
                 request_id_header="X-HubSpot-Correlation-Id",
                 deadline_s=deadline_s,

@@ -13,7 +13,7 @@ from connectors.hubspot.api import Api, Filter, in_slices
 from connectors.hubspot.feed import Feed
 from connectors.hubspot.fields import MERGED, Shape, full_name, instant, object_of, ref_of
 from connectors.hubspot.reading import Reader
-from connectors.hubspot.settings import Settings, read_settings
+from connectors.hubspot.settings import Settings, named, read_settings
 from connectors.hubspot.vendor import COMPANY, CONTACT, DEAL, LINE_ITEM, MARKER, CrmObject
 from connectors.hubspot.wire import Rec
 from connectors.hubspot.writing import Writer
@@ -31,6 +31,7 @@ from connectors.kit.contract import (
     Token,
     Tombstone,
     Write,
+    Wanted,
 )
 from connectors.kit.errors import Reconnect, Refused, Unsupported
 from connectors.kit.oauth import Login
@@ -62,6 +63,11 @@ class HubSpot(Connector):
     @classmethod
     def open(cls, settings: Mapping[str, str], deps: Deps) -> HubSpot:
         return cls(read_settings(settings), deps)
+
+    @classmethod
+    def login(cls, settings: Mapping[str, str]) -> OAuth:
+        """The login with this connection's addresses."""
+        return cls.oauth(read_settings(settings))
 
     @staticmethod
     def oauth(settings: Settings) -> OAuth:
@@ -232,6 +238,11 @@ class HubSpot(Connector):
         if crm_object.name not in self._marked:
             await catalogue.ensure(self._api, crm_object, [catalogue.marker_field(crm_object)])
             self._marked.add(crm_object.name)
+
+    @classmethod
+    def tuned(cls, settings: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
+        """The properties that the mapping names are read, and its idea of a customer holds."""
+        return {**settings, "customers": wanted.customers_from, "properties": named(settings, wanted)}
 
     async def prepare(self, wanted: Mapping[Kind, Sequence[FieldInfo]]) -> list[str]:
         """Make the properties that are missing: our marker, and what a mapping writes back. Called when an account

@@ -10,6 +10,8 @@ import msgspec
 from connectors.hubspot import vendor
 from connectors.hubspot.fields import Shape, parse_properties, shape_of
 from connectors.hubspot.reading import Choices
+from connectors.canon.records import Kind
+from connectors.kit.contract import Wanted
 from connectors.kit.errors import BadSettings
 
 
@@ -66,3 +68,21 @@ def _url(values: Mapping[str, str], name: str) -> str:
     if not url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
         raise BadSettings(f"{name} must begin with https:// (http only on this machine).", system="hubspot")
     return url
+
+
+_OBJECTS = {Kind.ITEM: ("product",), Kind.DEAL: ("deal",)}
+_CUSTOMERS = {"companies": ("company",), "contacts": ("contact",), "both": ("company", "contact")}
+
+
+def named(given: Mapping[str, str], wanted: Wanted) -> str:
+    """The `properties` setting with every property that a mapping names added to what is there."""
+    found: dict[str, dict[str, None]] = {}
+    for part in filter(None, given.get("properties", "").split(";")):
+        crm_object, _, names = part.partition(":")
+        found.setdefault(crm_object.strip(), {}).update(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))
+    for kind, names_wanted in wanted.properties.items():
+        for crm_object in _OBJECTS.get(kind, _CUSTOMERS[wanted.customers_from]):
+            known = found.setdefault(crm_object, {})
+            told = {name.partition("=")[0] for name in known}
+            known.update(dict.fromkeys(name for name in names_wanted if name not in told))
+    return ";".join(f"{crm_object}:{','.join(names)}" for crm_object, names in found.items() if names)

@@ -103,12 +103,14 @@ class PrivateToken(msgspec.Struct, frozen=True, tag="token"):
 
 class OAuth(msgspec.Struct, frozen=True, tag="oauth", kw_only=True):
     """Log in by OAuth 2 authorization code. `account_param` is the callback's extra query parameter that names
-    the account (QuickBooks' realmId), if there is one. `rotates`: the refresh token changes at each refresh."""
+    the account (QuickBooks' realmId), if there is one, and `account_setting` the connection's setting that holds
+    it. `rotates`: the refresh token changes at each refresh."""
 
     authorize_url: str
     token_url: str
     scopes: tuple[str, ...]
     account_param: str | None = None
+    account_setting: str | None = None
     rotates: bool = False
     basic_auth: bool = False
 
@@ -416,13 +418,15 @@ class Calls(Protocol):
 
 class Deps(msgspec.Struct, frozen=True, kw_only=True):
     """What the house hands a connector. `session` is an aiohttp.ClientSession; `lane` decides how much of the
-    rate budget may be used (bulk leaves a fifth to realtime)."""
+    rate budget may be used (bulk leaves a fifth to realtime). `paced` False: a sandbox without limits is at the
+    other end, and calls need not be spread."""
 
     session: Any
     tokens: Tokens
     clock: Clock
     calls: Calls
     lane: Literal["realtime", "bulk"] = "realtime"
+    paced: bool = True
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -483,6 +487,16 @@ class Connector(abc.ABC):
     @abc.abstractmethod
     async def figures(self, start: date, end: date) -> Figures | None:
         """The vendor's own totals for the period, balances as of `end`. None: it has no such read."""
+
+    @classmethod
+    def login(cls, settings: Mapping[str, str]) -> OAuth | None:
+        """The OAuth login, with the addresses that these settings name. None: it has none."""
+        return next((each for each in cls.facts.logins if isinstance(each, OAuth)), None)
+
+    def kinds_for(self, catalogue: Catalogue) -> Mapping[Kind, KindFacts]:
+        """The facts of each kind at an account that is set up like this (a marker may be searchable only where the
+        account lets callers number their documents)."""
+        return self.facts.kinds
 
     @classmethod
     def tuned(cls, settings: Mapping[str, str], wanted: Wanted) -> dict[str, str]:

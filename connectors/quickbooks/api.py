@@ -94,8 +94,9 @@ class Api:
     def __init__(self, deps: Deps, *, base_url: str, realm_id: str, renew: Renew, page: int) -> None:
         self.told = Told(deps.clock)
         self.page = page
-        calls = MemoryBudget([Limit(*CALLS_PER_SECOND), Limit(*CALLS_PER_MINUTE)], deps.clock, REALTIME_SHARE)
-        batches = MemoryBudget([Limit(*BATCHES_PER_MINUTE)], deps.clock, REALTIME_SHARE)
+        per_calls = [Limit(*CALLS_PER_SECOND), Limit(*CALLS_PER_MINUTE)] if deps.paced else []
+        calls = MemoryBudget(per_calls, deps.clock, REALTIME_SHARE)
+        batches = MemoryBudget([Limit(*BATCHES_PER_MINUTE)] if deps.paced else [], deps.clock, REALTIME_SHARE)
         address = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
         self._http = _http(deps, address, renew, calls)
         self._batches = _http(deps, address, renew, BatchBudget(calls, batches))

@@ -67,22 +67,16 @@ class QuickBooks(contract.Connector):
 
     # ----------------------------------------------------------------------- facts that depend on the company
 
-    @classmethod
-    def kinds_for(cls, catalogue: contract.Catalogue) -> dict[Kind, contract.KindFacts]:
-        """The kinds' facts in this company. Where others may number documents, our marker is the number: then it
-        can be searched, and one read settles a lost batch."""
+    def kinds_for(self, catalogue: contract.Catalogue) -> dict[Kind, contract.KindFacts]:
+        """The kinds' facts in this company, with this connection's page and batch sizes. Where others may number
+        documents, our marker is the number: then it can be searched, and one read settles a lost batch."""
+        sizes = {"page": self._api.page, "batch_write": self._batch}
+        number = {"marker": "DocNumber", "marker_searchable": True, "probe_many": True}
         searchable = catalogue.numbering == "caller"
         return {
-            kind: msgspec.structs.replace(known, marker="DocNumber", marker_searchable=True, probe_many=True)
-            if searchable and kind in NUMBERED
-            else known
+            kind: msgspec.structs.replace(known, **sizes, **(number if searchable and kind in NUMBERED else {}))
             for kind, known in FACTS.kinds.items()
         }
-
-    async def kind_facts(self, kind: Kind) -> contract.KindFacts:
-        """One kind's facts in this company, with this connection's page and batch sizes."""
-        facts = self.kinds_for(await self.catalogue())[kind]
-        return msgspec.structs.replace(facts, page=self._api.page, batch_write=self._batch)
 
     # ----------------------------------------------------------------------- reading
 

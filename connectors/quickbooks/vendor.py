@@ -148,6 +148,7 @@ FACTS: Final = Facts(
             token_url=TOKEN_URL,
             scopes=(SCOPE,),
             account_param="realmId",
+            account_setting="realm_id",
             rotates=True,
             basic_auth=True,
         ),

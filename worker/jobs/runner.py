@@ -149,8 +149,8 @@ async def _somebody_waits(tx: Any, run: Run) -> bool:
     return found is not None
 
 
-async def _desk(office: Office, run: Run) -> Desk:
-    return await open_desk(office, run.pair_id, _checkpoint(office, run))
+async def _desk(office: Office, run: Run, *, fresh: bool = False) -> Desk:
+    return await open_desk(office, run.pair_id, _checkpoint(office, run), fresh=fresh)
 
 
 # --------------------------------------------------------------------------- the kinds of runs
@@ -158,7 +158,7 @@ async def _desk(office: Office, run: Run) -> Desk:
 
 async def _preview(office: Office, run: Run) -> dict[str, Any]:
     """Pull both sides and propose a plan."""
-    desk = await _desk(office, run)
+    desk = await _desk(office, run, fresh=True)
     pulled = await pull_pair(desk)
     await desk.say("Planning", 0, 0)
     proposed = await propose_plan(desk, run.id)
@@ -196,8 +196,8 @@ async def _carry_out(desk: Desk, run: Run, plan_id: str) -> dict[str, Any]:
 
 async def _sync(office: Office, run: Run) -> dict[str, Any]:
     """Pull, plan, and carry out alone what the mapping lets go alone; the rest stays as an open plan."""
-    desk = await _desk(office, run)
     plan_id = run.plan_id
+    desk = await _desk(office, run, fresh=plan_id is None)
     if plan_id is None:
         await pull_pair(desk)
         proposed = await propose_plan(desk, run.id)

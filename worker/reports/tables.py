@@ -13,7 +13,7 @@ from connectors.canon.values import currency_places, to_places
 from worker.engine.reconcile import Bridge, Category, Item, Period, Report
 
 LABEL_WIDTH = 22  # with a figure of 12 and the gaps, a phone's 40 characters of code block
-FIRST = (Category.MISSING, Category.WAITING)
+SHOWN = 3  # faults in the headline; the rest is in the table of checks
 
 
 def amount(value: Decimal, currency: str) -> str:
@@ -37,14 +37,18 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _off(report: Report) -> str:
-    """How much of which bridge nobody explains."""
+    """What is wrong: how much of which bridge nobody explains, else what was not read."""
     for bridge in report.bridges:
         if not bridge.ties:
             away = bridge.unexplained if bridge.unexplained is not None else bridge.read - bridge.expected
-            return f"{bridge.currency} {amount(away, bridge.currency)} unexplained in {bridge.title.lower()}"
+            left = f"{bridge.currency} {amount(away, bridge.currency)} unexplained"
+            return f"does not tie: {left} in {bridge.title.lower()}"
     failed = [check.what for check in report.completeness.checks if check.passed is False]
-    broken = [series.name for series in report.completeness.series if not series.whole]
-    return f"incomplete: {', '.join([*failed, *(f'number series {name}'.strip() for name in broken)])}"
+    for series in report.completeness.series:
+        kind = series.kind.replace("_", " ")
+        failed += [f"{kind} {n} missing" for n in series.gaps] + [f"{kind} {n} twice" for n in series.repeats]
+    shown = ", ".join(failed[:SHOWN])
+    return f"is not complete: {shown}" + (f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else "")
 
 
 def _verdict(report: Report) -> str:
@@ -65,7 +69,7 @@ def headline(report: Report) -> str:
     """One line that is enough by itself: whether the period ties, what is to bill, what is open."""
     name = period_name(report.header.period)
     if not report.ties or not report.completeness.whole:
-        return f"{name} does not tie: {_off(report)}."
+        return f"{name} {_off(report)}."
     bill = ", ".join(f"{currency} {amount(total, currency)}" for currency, total in to_bill(report).items())
     open_items = _plural(len(report.open_items), "item")
     tail = f"{bill} to bill, {open_items} open." if bill else f"Nothing to bill, {open_items} open."

@@ -228,3 +228,13 @@ async def is_free(tx: Unit, pair_id: str, side: Side, kind: Kind, refs: Sequence
         )
     )
     return set(refs) - {ref for (ref,) in taken}
+
+
+async def linked_refs(tx: Unit, pair_id: str, side: Side, kind: Kind) -> set[str]:
+    """Everything of a kind that a link has at one side."""
+    rows = await tx.rows(
+        select(link_members.c.ref).where(
+            link_members.c.pair_id == pair_id, link_members.c.side == side, link_members.c.kind == kind.value
+        )
+    )
+    return {ref for (ref,) in rows}

@@ -492,30 +492,6 @@ async def load_of(tx: Unit, connection_id: str, kind: Kind, parties: Sequence[st
     return found
 
 
-async def unlinked(tx: Unit, pair_id: str, side: Side, connection_id: str, kind: Kind) -> list[AnyRecord]:
-    """Live records of a kind that belong to no link of the pair: what a new record can be matched to."""
-    rows = await tx.rows(
-        select(mirror.c.body)
-        .outerjoin(
-            link_members,
-            and_(
-                link_members.c.pair_id == pair_id,
-                link_members.c.side == side,
-                link_members.c.kind == mirror.c.kind,
-                link_members.c.ref == mirror.c.ref,
-            ),
-        )
-        .where(
-            mirror.c.connection_id == connection_id,
-            mirror.c.kind == kind.value,
-            mirror.c.gone.is_(None),
-            link_members.c.link_id.is_(None),
-        )
-        .order_by(mirror.c.ref)
-    )
-    return [decode(body) for (body,) in rows]
-
-
 async def counts(tx: Unit, connection_id: str) -> dict[Kind, int]:
     """Live records by kind."""
     rows = await tx.rows(

@@ -99,7 +99,7 @@ def _batches(desk: Desk, wave: Sequence[StoredChange]) -> list[list[StoredChange
     batches: list[list[StoredChange]] = []
     for stored in wave:
         change = stored.change
-        size = desk.connector(change.side).facts.kinds[change.kind].batch_write
+        size = desk.facts(change.side, change.kind).batch_write
         last = batches[-1] if batches else []
         same = last and _sort(last[0].change) == _sort(change) and len(last) < size
         if same and not set(change.needs) & {s.change.id for s in last}:
@@ -269,7 +269,7 @@ async def _fresh_reads(desk: Desk, batch: Sequence[StoredChange]) -> None:
     deals = [s.change.source_ref for s in batch if s.change.is_money and s.change.source_kind is Kind.DEAL]
     await refresh(desk, "crm", Kind.DEAL, deals)
     first = batch[0].change
-    facts = desk.connector(first.side).facts.kinds[first.kind]
+    facts = desk.facts(first.side, first.kind)
     if first.operation != "create" and not facts.optimistic_lock:
         await refresh(desk, first.side, first.kind, [s.change.ref for s in batch if s.change.ref is not None])
 

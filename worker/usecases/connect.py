@@ -17,7 +17,7 @@ from worker.store import mirror
 from worker.store.audit import Entry, append
 from worker.store.connections import Connection, Pair
 from worker.store.database import Unit
-from worker.usecases.office import SIDES, CallCount, Office
+from worker.usecases.office import SIDES, CallCount, Office, is_paced
 from worker.vault import save_token
 
 
@@ -51,7 +51,14 @@ def _opened(office: Office, system: str, settings: Mapping[str, str], token: Tok
     if system not in known:
         raise BadSettings(f"there is no system {system!r}: one of {', '.join(sorted(known))}")
     tokens = MemoryTokens(token if token is not None else Token(access=""))
-    deps = Deps(session=office.session, tokens=tokens, clock=office.clock, calls=CallCount(), lane=office.lane)
+    deps = Deps(
+        session=office.session,
+        tokens=tokens,
+        clock=office.clock,
+        calls=CallCount(),
+        lane=office.lane,
+        paced=is_paced(settings),
+    )
     return known[system].open(settings, deps)
 
 

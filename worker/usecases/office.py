@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import aiohttp
 import msgspec
 
-from connectors.kit.contract import Catalogue, Clock, Connector, Deps, Side
+from connectors.canon.records import Kind
+from connectors.kit.contract import Catalogue, Clock, Connector, Deps, KindFacts, Side
 from worker.engine.mapping import Mapping as PairMapping
-from worker.engine.mapping import parse
+from worker.engine.mapping import fit, parse
 from worker.store import connections as store
 from worker.store.connections import Pair
 from worker.store.database import Database
@@ -27,6 +29,11 @@ Say: TypeAlias = Callable[[str, int, int], Awaitable[None]]
 
 async def say_nothing(step: str, done: int, total: int) -> None:
     """For whoever does not want to know."""
+
+
+def is_paced(settings: Mapping[str, str]) -> bool:
+    """Whether calls are spread over the vendor's limits; `pace: off` is for a sandbox without any."""
+    return settings.get("pace") != "off"
 
 
 class CallCount:
@@ -71,7 +78,14 @@ class Office:
             return known[1]
         tokens = StoredTokens(self.db, self.vault, connection_id, self.clock.sleep)
         calls = self.calls.setdefault(connection_id, CallCount())
-        deps = Deps(session=self.session, tokens=tokens, clock=self.clock, calls=calls, lane=self.lane)
+        deps = Deps(
+            session=self.session,
+            tokens=tokens,
+            clock=self.clock,
+            calls=calls,
+            lane=self.lane,
+            paced=is_paced(connection.settings),
+        )
         connector = self.registry[connection.system].open(connection.settings, deps)
         self._open[connection_id] = (connection.settings, connector)
         return connector
@@ -102,24 +116,31 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
         found: Connector = self.connectors[side]
         return found
 
+    def facts(self, side: Side, kind: Kind) -> KindFacts:
+        """What the side's system declares about a kind, at an account set up like this one."""
+        return self.connector(side).kinds_for(self.catalogues[side])[kind]
+
+    def has(self, side: Side, kind: Kind) -> bool:
+        return kind in self.connector(side).facts.kinds
+
     def title(self, side: Side) -> str:
         """What people call the side's system: "QuickBooks"."""
         return self.connector(side).facts.title
 
 
-async def open_desk(office: Office, pair_id: str, say: Say = say_nothing) -> Desk:
-    """Gather what a run of this pair needs. Catalogues are read at the start of a run; a mapped field that is gone
-    from one is absent, and suspends that field."""
+CATALOGUE_LASTS = timedelta(minutes=15)
+
+
+async def open_desk(office: Office, pair_id: str, say: Say = say_nothing, *, fresh: bool = False) -> Desk:
+    """Gather what a run of this pair needs. With `fresh` the catalogues are read now, else only if the stored ones
+    are older than a quarter of an hour. A mapped field that is gone from one is absent, and suspends that field."""
     async with office.db.write() as tx:
         pair = await store.get_pair(tx, pair_id)
         text = await store.mapping_text(tx, pair_id, pair.mapping_version)
         installation = await store.installation_id(tx)
-    mapping = parse(text)
     opened = {side: await office.connector(pair.connection(side)) for side in SIDES}
-    catalogues = {side: await opened[side].catalogue() for side in SIDES}
-    async with office.db.write() as tx:
-        for side in SIDES:
-            await store.save_catalogue(tx, pair.connection(side), catalogues[side])
+    catalogues = {side: await _catalogue(office, pair.connection(side), opened[side], fresh) for side in SIDES}
+    mapping = fit(parse(text), opened["crm"].facts, catalogues["crm"], opened["books"].facts, catalogues["books"])
     digest = hashlib.blake2b(mapping.version.encode(), digest_size=8)
     for side in SIDES:
         digest.update(msgspec.json.Encoder(decimal_format="string", order="sorted").encode(catalogues[side]))
@@ -133,3 +154,16 @@ async def open_desk(office: Office, pair_id: str, say: Say = say_nothing) -> Des
         settings=digest.hexdigest(),
         say=say,
     )
+
+
+async def _catalogue(office: Office, connection_id: str, connector: Connector, fresh: bool) -> Catalogue:
+    async with office.db.read() as tx:
+        known = await store.get_connection(tx, connection_id)
+        now = await tx.now()
+    if not fresh and known.catalogue is not None and known.catalogue_at is not None:
+        if now - known.catalogue_at < CATALOGUE_LASTS:
+            return known.catalogue
+    catalogue = await connector.catalogue()
+    async with office.db.write() as tx:
+        await store.save_catalogue(tx, connection_id, catalogue)
+    return catalogue

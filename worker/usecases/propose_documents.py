@@ -16,7 +16,7 @@ from worker.engine.billing import BillingRules, Held, NotBillable, Position, pos
 from worker.engine.drawing import Asked, Drawing, Subject, title_of
 from worker.engine.invoice import Books, BooksItem, Drafted, Sale, books_facts, draft_invoice, net_of_gross
 from worker.engine.mapping import InvoicesFlow
-from worker.engine.match import Index, InvoiceIndex, Wanted, match_invoice
+from worker.engine.match import Index, InvoiceIndex, Match, Wanted, match_invoice, match_invoices
 from worker.engine.plan import Change, Relied, marker, relied_digest
 from worker.outside import new_id
 from worker.store import billing as store
@@ -49,6 +49,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     crm_customers: dict[str, Customer]
     invoices: InvoiceIndex
     taken: set[str]
+    matches: dict[str, Match]
     decisions: dict[tuple[Side, Kind, str], list[Decision]]
     now: datetime
 
@@ -79,6 +80,7 @@ async def _slice(
     documents = await store.documents_of(tx, [p.id for rows in known.values() for p in rows])
     won = [deal for deal in deals if deal.status == "won"]
     ledger = await _ledger(tx, desk, flow, customers, items, drawing, won)
+    ledger.matches = _match_all(ledger, won, known, documents)
     new: list[PositionRow] = []
     matched: list[tuple[NewDocument, str]] = []
     gone = [ref for ref in refs if ref not in found]
@@ -111,7 +113,7 @@ async def _ledger(
     crm_customers = {ref: record for ref, record in records.items() if isinstance(record, Customer)}
     counterparts = await _counterparts(tx, customers, drawing, list(crm_customers))
     catalogue = desk.catalogues["books"]
-    books_kind = desk.connector("books").facts.kinds[Kind.INVOICE]
+    books_kind = desk.facts("books", Kind.INVOICE)
     found_items = await _items(tx, items, drawing, deals)
     pool = await _existing_invoices(tx, desk, {c.ref for c in counterparts.values()})
     return Ledger(
@@ -130,6 +132,7 @@ async def _ledger(
         crm_customers=crm_customers,
         invoices=InvoiceIndex(pool),
         taken=await store.taken_documents(tx, desk.pair.id),
+        matches={},
         decisions=customers.decisions,
         now=await tx.now(),
     )
@@ -175,7 +178,7 @@ async def _items(tx: Unit, scope: Scope, drawing: Drawing, deals: Iterable[Deal]
         return {}
     desk = scope.desk
     books_items = await mirror.load_all(tx, desk.pair.books, Kind.ITEM)
-    crm_items = await mirror.load_all(tx, desk.pair.crm, Kind.ITEM) if Kind.ITEM in _kinds(desk) else []
+    crm_items = await mirror.load_all(tx, desk.pair.crm, Kind.ITEM) if desk.has("crm", Kind.ITEM) else []
     by_link = await _counterparts(tx, scope, drawing, [item.ref for item in crm_items])
     books_index, crm_index = Index(books_items), Index(crm_items)
     in_books = {item.ref: item for item in books_items}
@@ -188,10 +191,6 @@ async def _items(tx: Unit, scope: Scope, drawing: Drawing, deals: Iterable[Deal]
             if item is not None and key is not None:
                 found[key] = _books_item(item)
     return found
-
-
-def _kinds(desk: Desk) -> frozenset[Kind]:
-    return frozenset(desk.connector("crm").facts.kinds)
 
 
 def _item_by_name(
@@ -471,7 +470,9 @@ def _already_billed(
         return None
     said = ledger.decisions.get(("crm", Kind.DEAL, deal.ref), [])
     different = {d.detail for d in said if d.verdict == "different"}
-    match = match_invoice(_wanted(ledger, deal, position, customer.ref), ledger.invoices, ledger.taken | different)
+    match = ledger.matches.get(position.key, Match(verdict="none"))
+    if different:
+        match = match_invoice(_wanted(ledger, deal, position, customer.ref), ledger.invoices, ledger.taken | different)
     same = next((d.detail for d in said if d.verdict == "same" and d.detail not in ledger.taken), None)
     found = same or (match.ref if match.verdict == "same" else None)
     if found is not None:
@@ -511,6 +512,33 @@ def _wanted(ledger: Ledger, deal: Deal, position: Position, customer: str) -> Wa
     )
 
 
+def _match_all(
+    ledger: Ledger, won: Sequence[Deal], known: dict[str, list[PositionRow]], documents: dict[str, list[DocumentRow]]
+) -> dict[str, Match]:
+    """Existing invoices for every position without a document, at once: none is given to two of them."""
+    wanted: dict[str, Wanted] = {}
+    for deal in won:
+        customer = ledger.customers.get(_customer_ref(deal))
+        if customer is None or customer.ref.startswith("@"):
+            continue
+        billed = {row.seq for row in known.get(deal.ref, []) if documents.get(row.id) or row.state != "open"}
+        for position in _looked_for(ledger, deal):
+            if position.seq not in billed:
+                wanted[position.key] = _wanted(ledger, deal, position, customer.ref)
+    return match_invoices(wanted, ledger.invoices, ledger.taken)
+
+
+def _looked_for(ledger: Ledger, deal: Deal) -> tuple[Position, ...]:
+    """The positions that may have an invoice already; before the cut-over, the deal as a whole."""
+    planned = positions(deal, ledger.rules, net=_net_of_gross(ledger, deal))
+    if not isinstance(planned, NotBillable):
+        return planned
+    day = won_on(deal, ledger.rules.zone)
+    if planned.reason != "before_cut_over" or day is None or not isinstance(deal.amount, Money):
+        return ()
+    return (Position(deal=deal.ref, seq=1, role="final", planned_on=day, net=deal.amount),)
+
+
 def _history(ledger: Ledger, drawing: Drawing, deal: Deal, known: list[PositionRow]) -> Drawn:
     """Won before the cut-over: linked to the invoice it has, if that can be told, and never billed."""
     drawing.settle([Subject("crm", Kind.DEAL, deal.ref)])
@@ -519,7 +547,7 @@ def _history(ledger: Ledger, drawing: Drawing, deal: Deal, known: list[PositionR
     if known or customer is None or day is None or not isinstance(deal.amount, Money):
         return Drawn([], [])
     position = Position(deal=deal.ref, seq=1, role="final", planned_on=day, net=deal.amount)
-    match = match_invoice(_wanted(ledger, deal, position, customer.ref), ledger.invoices, ledger.taken)
+    match = ledger.matches.get(position.key, Match(verdict="none"))
     if match.verdict != "same" or match.ref is None:
         return Drawn([], [])
     ledger.taken.add(match.ref)

@@ -236,13 +236,18 @@ async def _matches(
 ) -> dict[str, Match]:
     other = OTHER[side]
     desk = scope.desk
-    unlinked = await mirror.unlinked(tx, desk.pair.id, other, desk.pair.connection(other), scope.kind)
-    pool = [r for r in unlinked if r.ref not in taken[other] and not parked(r, scope.intents)]
+    pool = [
+        record
+        for record in await mirror.load_all(tx, desk.pair.connection(other), scope.kind)
+        if not parked(record, scope.intents)
+    ]
     if not pool:
         return {}
+    # Linked ones are looked at too: a new record that is like one of them is asked about, never made again.
+    linked = await link_store.linked_refs(tx, desk.pair.id, other, scope.kind)
     index = Index(pool, desk.mapping.region, scope.evidence)  # type: ignore[arg-type]  # validated by the mapping
     markers = {record.ref: scope.marker(side, record.ref) for record in records}
-    matches = match_all(records, index, markers)
+    matches = match_all(records, index, markers, linked | taken[other])
     return {ref: _decided(scope, side, ref, match) for ref, match in matches.items()}
 
 
@@ -386,7 +391,7 @@ async def open_intents(tx: Unit, desk: Desk) -> list[OpenIntent]:
         change = stored.change
         if change.operation != "create" or change.marker is None or stored.call_until is None:
             continue
-        facts = desk.connector(change.side).facts.kinds[change.kind]
+        facts = desk.facts(change.side, change.kind)
         found.append(
             OpenIntent(
                 kind=change.kind,

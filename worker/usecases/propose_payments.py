@@ -9,7 +9,7 @@ from connectors.canon.records import CreditNote, Deal, Invoice, Kind, Payment
 from connectors.canon.values import Money
 from worker.engine.drawing import Drawing, Subject, field_change, title_of
 from worker.engine.mapping import PaymentsFlow
-from worker.engine.merge import Agree, Base, Fill, Take, merge
+from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Take, merge
 from worker.engine.plan import Change
 from worker.engine.settlement import Settlement, gather, settle
 from worker.outside import new_id
@@ -32,10 +32,16 @@ async def propose_payments(tx: Unit, desk: Desk, drawing: Drawing) -> None:
     flow = desk.mapping.payments
     touched = await _deals_touched(tx, desk, subjects) if flow is not None and flow.fields else {}
     deals = list(dict.fromkeys(deal for found in touched.values() for deal in found))
+    reasons: dict[str, str] = {}
     if flow is not None and deals:
-        await _write_back(tx, desk, flow, drawing, deals)
+        reasons = await _write_back(tx, desk, flow, drawing, deals)
     changing = {c.source_ref for c in drawing.changes if c.flow == "payments"}
-    drawing.settle(s for s in subjects if not changing & touched.get(s, set()))
+    for subject in subjects:
+        held = [reasons[deal] for deal in touched.get(subject, set()) if deal in reasons]
+        if held:
+            drawing.wait([subject], held[0])
+        elif not changing & touched.get(subject, set()):
+            drawing.settle([subject])
 
 
 async def _deals_touched(tx: Unit, desk: Desk, subjects: Sequence[Subject]) -> dict[Subject, set[str]]:
@@ -51,19 +57,26 @@ async def _deals_touched(tx: Unit, desk: Desk, subjects: Sequence[Subject]) -> d
     return {s: {deal_of[ref] for ref in found if ref in deal_of} for s, found in invoices.items()}
 
 
-async def _write_back(tx: Unit, desk: Desk, flow: PaymentsFlow, drawing: Drawing, refs: Sequence[str]) -> None:
+async def _write_back(
+    tx: Unit, desk: Desk, flow: PaymentsFlow, drawing: Drawing, refs: Sequence[str]
+) -> dict[str, str]:
+    """Draw the updates; the deals that cannot be marked come back with the reason."""
     found = await mirror.load(tx, desk.pair.crm, Kind.DEAL, refs)
     positions = await store.positions_of(tx, desk.pair.id, refs)
     settlements = await _settlements(tx, desk, positions)
     links = await _deal_links(tx, desk, list(found))
     types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in flow.fields}
     bases = await link_store.load_bases(tx, [link.id for link in links.values()], types)
+    reasons: dict[str, str] = {}
     for ref, deal in found.items():
         if not isinstance(deal, Deal) or ref not in settlements:
             continue
         change = _marks(desk, flow, drawing, deal, links[ref], settlements[ref], bases.get(links[ref].id, {}))
-        if change is not None:
+        if isinstance(change, str):
+            reasons[ref] = change
+        elif change is not None:
             drawing.changes.append(change)
+    return reasons
 
 
 async def _settlements(tx: Unit, desk: Desk, positions: dict[str, list[PositionRow]]) -> dict[str, Settlement]:
@@ -121,8 +134,8 @@ def _marks(
     link: Link,
     settlement: Settlement,
     bases: dict[str, Base],
-) -> Change | None:
-    """One update of the deal with every payment field that moved in the books."""
+) -> Change | str | None:
+    """One update of the deal with every payment field that moved in the books; or why it cannot be marked."""
     fields = []
     for rule in flow.fields:
         if rule.stays_home:
@@ -134,6 +147,8 @@ def _marks(
                 drawing.bases.append((link.id, rule.key, verdict.base, "agreed"))
         elif isinstance(verdict, Take | Fill) and verdict.target == "crm":
             fields.append(field_change(rule, verdict))
+        elif isinstance(verdict, Ask | Hold):
+            return f"{rule.path('crm')}: {verdict.reason}"
     if not fields:
         return None
     return Change(

@@ -52,7 +52,7 @@ async def settle_doubts(desk: Desk, run_id: str, actor: str) -> Doubts:
 
 
 def _facts(desk: Desk, side: Side, kind: Kind) -> KindFacts:
-    return desk.connector(side).facts.kinds[kind]
+    return desk.facts(side, kind)
 
 
 def _decidable(desk: Desk, stored: StoredChange) -> datetime:

@@ -31,7 +31,7 @@ from connectors.hubspot.sandbox.routes import ROUTES, Route, needed, paths
 from connectors.hubspot.sandbox.search import Finder
 from connectors.hubspot.sandbox.values import epoch_ms
 from connectors.hubspot.sandbox.webhooks import Webhooks
-from connectors.kit.sandbox import Faults, RateLimiter, Sandbox, VirtualClock, reply
+from connectors.kit.sandbox import Faults, RateLimiter, Sandbox, VirtualClock, Welcome, reply
 
 URL_MAX = 8_000
 OAUTH = "/oauth/{version:v1|v3|2026-03|2026-09}"
@@ -44,6 +44,12 @@ class HubSpotSandbox(Hands, Sandbox):
     set up. Webhooks go out once `webhooks.url` is set."""
 
     name = "hubspot"
+    welcome = Welcome(
+        settings={"base_url": "", "app_url": ""},
+        token=next(iter(Account().private_tokens)),
+        client_id=Account().client_id,
+        client_secret=Account().client_secret,
+    )
 
     def __init__(
         self,
@@ -155,11 +161,11 @@ class HubSpotSandbox(Hands, Sandbox):
         return reply(rate_limited(limiter.name, self._correlation_id()), 429)
 
     def dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Rate limit headers on every answer with a token, but none on search; the date is the sandbox's own."""
+        """Rate limit headers on every answer with a token, but none on search or without limits; the date is the sandbox's own."""
         grant = self._grant_of(request)
         response.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
         response.headers["X-HubSpot-Correlation-Id"] = self._correlation_id()
-        if grant is not None and not _is_search(request):
+        if grant is not None and self.limits and not _is_search(request):
             response.headers.update(self.windows.headers(grant))
 
     # OAuth --------------------------------------------------------------------------------------

@@ -4,6 +4,6 @@ from outside. Names no vendor, and shares no code with the request path that it 
 from connectors.kit.sandbox.clock import VirtualClock
 from connectors.kit.sandbox.faults import Fault, Faults
 from connectors.kit.sandbox.limiter import RateLimiter
-from connectors.kit.sandbox.server import Sandbox, Seen, read_json, reply
+from connectors.kit.sandbox.server import Sandbox, Seen, Welcome, read_json, reply
 
-__all__ = ["Fault", "Faults", "RateLimiter", "Sandbox", "Seen", "VirtualClock", "read_json", "reply"]
+__all__ = ["Fault", "Faults", "RateLimiter", "Sandbox", "Seen", "VirtualClock", "Welcome", "read_json", "reply"]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 from aiohttp import web
@@ -60,6 +60,16 @@ class Seen(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How to connect to a sandbox: the connection's settings, each with a path below the sandbox's address, and a
+    login that opens nothing else."""
+
+    settings: Mapping[str, str]
+    token: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
 class Sandbox(abc.ABC):
     """A vendor's stand-in on loopback.
 
@@ -73,6 +83,7 @@ class Sandbox(abc.ABC):
     /_sandbox/reset; GET and POST /_sandbox/state."""
 
     name = "sandbox"
+    welcome: ClassVar[Welcome] = Welcome(settings={"base_url": ""})
 
     def __init__(
         self, clock: VirtualClock | None = None, limits: bool = True, faults: Faults | None = None

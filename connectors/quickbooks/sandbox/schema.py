@@ -188,8 +188,8 @@ _LIST = [
         properties=_words(
             "DocNumber TxnDate DepartmentRef CurrencyRef ExchangeRate PrivateNote TxnStatus LinkedTxn Line "
             "TxnTaxDetail TxnSource TransactionLocationType ProjectRef CustomerRef RemitToRef ARAccountRef "
-            "DepositToAccountRef PaymentMethodRef PaymentRefNum PaymentType CreditCardPayment TotalAmt UnappliedAmt ProcessPayment "
-            "TaxExemptionRef"
+            "DepositToAccountRef PaymentMethodRef PaymentRefNum PaymentType CreditCardPayment TotalAmt "
+            "UnappliedAmt ProcessPayment TaxExemptionRef"
         ),
         filterable=META | _words("TxnDate CustomerRef PaymentRefNum ProjectRef"),
         lengths={"PrivateNote": 4000, "PaymentRefNum": 21},

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from aiohttp import web
 
-from connectors.kit.sandbox import Faults, RateLimiter, Sandbox, VirtualClock, read_json, reply
+from connectors.kit.sandbox import Faults, RateLimiter, Sandbox, VirtualClock, Welcome, read_json, reply
 from connectors.quickbooks.sandbox import batch, faults, operations, page, reading, reports, seeds, wire
 from connectors.quickbooks.sandbox.bookkeeping import Bookkeeping, new_company
 from connectors.quickbooks.sandbox.company import Company, Settings
@@ -40,6 +40,11 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
     /void, /delete, /preferences of another process. `token()` gives an access token without the browser."""
 
     name = "quickbooks"
+    welcome = Welcome(
+        settings={"base_url": "", "token_url": "/oauth2/v1/tokens/bearer", "authorize_url": "/connect/oauth2"},
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+    )
 
     def __init__(
         self,
@@ -229,7 +234,7 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
     async def _read(self, request: web.Request) -> web.Response:
         def work(company: Company) -> Body:
             entity = _entity(request)
-            return {entity: reading.read(company, entity, request.match_info["id"], stale=_stale(request))}
+            return {entity: reading.read(company, entity, request.match_info["id"], stale=self.stale)}
 
         return self._do(request, work)
 
@@ -256,7 +261,7 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
 
     async def _query(self, request: web.Request) -> web.Response:
         text = (await request.text()) if request.method == "POST" else request.query.get("query", "")
-        return self._do(request, lambda company: {"QueryResponse": reading.query(company, text, stale=_stale(request))})
+        return self._do(request, lambda company: {"QueryResponse": reading.query(company, text, stale=self.stale)})
 
     async def _batch(self, request: web.Request) -> web.Response:
         sent = await _body(request)
@@ -418,10 +423,6 @@ def _entity(request: web.Request) -> str:
     if entity is None or entity not in ENTITIES:
         raise faults.unsupported_operation(f"{request.method} {request.match_info['entity']}")
     return entity
-
-
-def _stale(request: web.Request) -> bool:
-    return bool(request.get("stale", False))
 
 
 async def _body(request: web.Request) -> Any:

@@ -26,6 +26,7 @@ from worker.engine.invoice import (
 from worker.engine.mapping_model import Accounts, InvoicesFlow, Ready, TaxRule
 
 TODAY = date(2026, 11, 23)
+NO_LINES = Deal(ref="").lines
 
 
 def D(text: str) -> Decimal:
@@ -174,14 +175,10 @@ def test_what_the_customer_lacks_is_named(buyer: Customer, field: str, reason: s
 
 def test_a_limit_is_passed_by_the_cent_that_is_over_it() -> None:
     """Limit 10,000, A/R 8,200, new 2,400: 600.00 over."""
-    small = replace(DEAL, lines=msgspec_unset(), amount=usd("2400.00"))
+    small = replace(DEAL, lines=NO_LINES, amount=usd("2400.00"))
     sale = replace(SALE, deal=small, position=replace(POSITION, net=usd("2400.00")))
     buyer = replace(BUYER, credit_limit=usd("10000"), balance=usd("8200"), tax_identity=TaxIdentity(status="exempt"))
     assert "The credit limit of USD 10,000.00 would be passed by USD 600.00." == held(sale, buyer=buyer).reason
-
-
-def msgspec_unset() -> object:
-    return Deal(ref="").lines
 
 
 def test_a_missing_purchase_order_asks_the_owner_of_the_deal() -> None:
@@ -227,7 +224,7 @@ def test_shipping_and_the_order_s_discount_are_lines_of_their_own() -> None:
 
 def test_a_gross_deal_is_billed_at_its_gross() -> None:
     """1,080.00 with 8% in it is 1,000.00 net, and the document totals 1,080.00."""
-    sale = replace(SALE, deal=replace(DEAL, lines=msgspec_unset(), amount=usd("1080.00")), gross=usd("1080.00"))
+    sale = replace(SALE, deal=replace(DEAL, lines=NO_LINES, amount=usd("1080.00")), gross=usd("1080.00"))
     flow = replace(FLOW, tax=(TaxRule(code="NY-GOODS", status="taxable"),))
     net = net_of_gross(sale, BUYER, flow, BOOKS)
     assert usd("1000.00") == net

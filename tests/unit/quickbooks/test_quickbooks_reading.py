@@ -258,7 +258,7 @@ async def test_the_catalogue(world: World) -> None:
     }.items()
     assert {"income", "receivable", "bank"} <= {each.type for each in catalogue.accounts}
     assert "Net 30" in {each.name for each in catalogue.terms}
-    assert (await world.books.kind_facts(Kind.INVOICE)).probe_many
+    assert world.books.kinds_for(await world.books.catalogue())[Kind.INVOICE].probe_many
 
 
 async def test_the_books_own_totals(world: World) -> None:

@@ -42,7 +42,9 @@ def test_a_used_number_is_a_warning_of_the_preferences(books: QuickBooksSandbox)
     """6140 names the document that has it; with the preference off, or when told so, duplicates pass."""
     books.preferences(custom_numbers=True)
     first = invoice(books, {"amount": "1"}, DocNumber="1037")
-    with pytest.raises(QuickBooksFault, match=f"DocNumber=1037 is assigned to TxnType=Invoice with TxnId={first['Id']}"):
+    with pytest.raises(
+        QuickBooksFault, match=f"DocNumber=1037 is assigned to TxnType=Invoice with TxnId={first['Id']}"
+    ):
         invoice(books, {"amount": "1"}, DocNumber="1037")
     body = {"CustomerRef": first["CustomerRef"], "Line": [books._line({"amount": 1})], "DocNumber": "1037"}
     assert operations.write(books.company, "Invoice", body, duplicates=True)["DocNumber"] == "1037"

@@ -140,9 +140,7 @@ def test_indexes_find_what_a_scan_finds(books: QuickBooksSandbox) -> None:
         "select * from Customer where DisplayName = 'Acme'",
     ]
     indexed = [ids(books, text) for text in queries]
-    scanned = [
-        [row["Id"] for row in _scan(books, text)] for text in queries
-    ]
+    scanned = [[row["Id"] for row in _scan(books, text)] for text in queries]
     assert indexed == scanned
     books.company._numbers["Invoice", "1002"].clear()
     assert ids(books, queries[0]) != scanned[0]
