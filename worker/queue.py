@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-
 import shutil
 import subprocess
 import tempfile
@@ -84,7 +83,7 @@ class EmbeddedRedis:
     def __init__(self, folder: Path) -> None:
         self._pointer = folder / "redis.socket"
         self._dir: str | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
 
     def known(self) -> RedisSettings | None:
         """The server that another process of this data folder started."""
@@ -109,8 +108,10 @@ class EmbeddedRedis:
             "--appendonly",
             "no",
         ]
-        self._process = subprocess.Popen(
-            [redis_binary(), *options, "--daemonize", "no", "--dir", self._dir],
+        self._process = await asyncio.create_subprocess_exec(
+            redis_binary(),
+            *options,
+            *("--daemonize", "no", "--dir", self._dir),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -121,12 +122,12 @@ class EmbeddedRedis:
                 self._pointer.write_text(str(socket))
                 return settings
             await asyncio.sleep(0.02)
-        raise NoRedis(f"redis-server did not start (exit code {self._process.poll()})")
+        raise NoRedis(f"redis-server did not start (exit code {self._process.returncode})")
 
     async def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            await asyncio.to_thread(self._process.wait, 10)
+            await self._process.wait()
             self._process = None
         if self._dir is not None:
             shutil.rmtree(self._dir, ignore_errors=True)

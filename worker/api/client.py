@@ -14,8 +14,10 @@ from connectors.kit.contract import Side, Token
 from connectors.kit.errors import ConnectorError
 from worker.api import views
 from worker.engine.mapping import MappingError, parse
+from worker.engine.reconcile import Report
 from worker.house import House
-from worker.store import audit, conflicts, connections, mirror, plans, runs
+from worker.reports import chart, record, tables, workbook
+from worker.store import audit, conflicts, connections, mirror, plans, reports, runs
 from worker.store.connections import Connection, Pair
 from worker.store.plans import StoredChange
 from worker.store.runs import Lane, Run
@@ -215,6 +217,47 @@ class Api:
                 for run in found
             }
         return [views.HistoryView(run=_run(run), changes=counted[run.id]) for run in found]
+
+    # ----------------------------------------------------------------- reconciliation
+
+    async def reconcile(
+        self,
+        pair_id: str,
+        month: str | None,
+        by: str,
+        tell: Callable[[views.RunView], Awaitable[None]] | None = None,
+    ) -> views.ReportView:
+        """Make the report of a month (None: the last whole one) and wait for it."""
+        run = await self.wait(await self.ask(pair_id, "reconcile", by, {"month": month}), tell, patience_s=60)
+        if run.state != "done":
+            raise Problem(run.error or "The report could not be made.", run.next_step)
+        return await self.report(str(run.result["report_id"]))
+
+    async def report(self, report_id: str) -> views.ReportView:
+        report = await self._report(report_id)
+        return views.ReportView(
+            id=report_id,
+            period=report.header.period.start.isoformat()[:7],
+            version=report.header.version,
+            headline=tables.headline(report),
+            text=tables.short(report),
+            tables=tables.bridges(report),
+            figures=msgspec.json.decode(record.encode(report)),
+            chart=chart.block(chart.chart(report)),
+            ties=report.ties,
+            open_items=len(report.open_items),
+        )
+
+    async def workbook(self, report_id: str) -> bytes:
+        """The report as XLSX."""
+        return workbook.workbook(await self._report(report_id))
+
+    async def _report(self, report_id: str) -> Report:
+        async with self._house.db.read() as tx:
+            row = await reports.get(tx, report_id)
+        if row is None:
+            raise Problem(f"There is no report {report_id}.")
+        return record.decode(row["body"])
 
     # ----------------------------------------------------------------- what needs a person
 

@@ -176,9 +176,16 @@ class ChainView(View, frozen=True, kw_only=True):
 
 
 class ReportView(View, frozen=True, kw_only=True):
-    """A reconciliation: the short text, all figures, the workbook's path if one was written."""
+    """A reconciliation: its first line, the short text, the full tables, all figures, and Slack's chart block.
+    `ties`: every bridge is explained in full. The workbook comes from `Api.workbook`."""
 
+    id: str
+    period: str
+    version: int
+    headline: str
     text: str
+    tables: str
     figures: dict[str, Any]
+    chart: dict[str, Any]
     ties: bool
-    workbook: bytes | None = None
+    open_items: int

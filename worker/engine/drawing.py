@@ -124,63 +124,74 @@ def draw_link(
 ) -> None:
     """Turn one link's verdicts into changes (one a side at most), questions and bases. `flapping`: fields,
     as (side, ref, rule), that were written more than three times within the hour."""
-    fields: dict[Side, list[FieldChange]] = {"crm": [], "books": []}
-    why: dict[Side, list[str]] = {"crm": [], "books": []}
-    waits: list[str] = []
-    kind = kind_of(linked.crm)
+    drawn = _Drawn(flow=flow, linked=linked, kind=kind_of(linked.crm), flapping=flapping)
     for rule, verdict in verdicts:
-        match verdict:
-            case Agree():
-                if verdict.moved:
-                    drawing.bases.append((linked.link_id, rule.key, verdict.base, "agreed"))
-                drawing.answered.append((kind, linked.crm.ref, rule.key))
-            case Take() | Fill():
-                if flapping.get((verdict.target, linked.record(verdict.target).ref, rule.key), False):
-                    waits.append(f"{rule.path(verdict.target)} changed back and forth more than three times this hour")
-                    continue
-                drawing.answered.append((kind, linked.crm.ref, rule.key))
-                fields[verdict.target].append(field_change(rule, verdict))
-                why[verdict.target].append(f"{rule.path(verdict.target)}: {verdict.why}")
-            case Ask():
-                drawing.asked.append(_question(linked, kind, rule, verdict))
-                waits.append(f"{rule.path('books')}: a person decides")
-            case Hold():
-                waits.append(f"{rule.path(verdict.side)}: {verdict.reason}")
-            case Suspend():
-                drawing.notes.append(f"{rule.key}: {verdict.reason}")
+        _draw_verdict(drawing, drawn, rule, verdict)
     sides: tuple[Side, Side] = ("books", "crm")
     for side in sides:
-        if fields[side]:
-            drawing.changes.append(_update(flow, linked, kind, side, fields[side], "; ".join(why[side]), new_id))
-    if waits:
-        drawing.wait(linked.subjects, "; ".join(waits))
-    elif not (fields["crm"] or fields["books"]):
+        if drawn.fields[side]:
+            drawing.changes.append(_update(drawn, side, new_id))
+    if drawn.waits:
+        drawing.wait(linked.subjects, "; ".join(drawn.waits))
+    elif not (drawn.fields["crm"] or drawn.fields["books"]):
         drawing.settle(linked.subjects)
 
 
-def _update(
-    flow: Flow,
-    linked: Linked,
-    kind: Kind,
-    side: Side,
-    fields: list[FieldChange],
-    why: str,
-    new_id: Callable[[str], str],
-) -> Change:
-    source = linked.record(OTHER[side])
+class _Drawn(msgspec.Struct, kw_only=True):
+    """What one link's verdicts come to."""
+
+    flow: Flow
+    linked: Linked
+    kind: Kind
+    flapping: Mapping[tuple[Side, str, str], bool]
+    fields: dict[Side, list[FieldChange]] = msgspec.field(default_factory=lambda: {"crm": [], "books": []})
+    why: dict[Side, list[str]] = msgspec.field(default_factory=lambda: {"crm": [], "books": []})
+    waits: list[str] = []
+
+
+def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Verdict) -> None:
+    linked = drawn.linked
+    match verdict:
+        case Agree():
+            if verdict.moved:
+                drawing.bases.append((linked.link_id, rule.key, verdict.base, "agreed"))
+            drawing.answered.append((drawn.kind, linked.crm.ref, rule.key))
+        case Take() | Fill():
+            _draw_take(drawing, drawn, rule, verdict)
+        case Ask():
+            drawing.asked.append(_question(linked, drawn.kind, rule, verdict))
+            drawn.waits.append(f"{rule.path('books')}: a person decides")
+        case Hold():
+            drawn.waits.append(f"{rule.path(verdict.side)}: {verdict.reason}")
+        case Suspend():
+            drawing.notes.append(f"{rule.key}: {verdict.reason}")
+
+
+def _draw_take(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Take | Fill) -> None:
+    target = verdict.target
+    if drawn.flapping.get((target, drawn.linked.record(target).ref, rule.key), False):
+        drawn.waits.append(f"{rule.path(target)} changed back and forth more than three times this hour")
+        return
+    drawing.answered.append((drawn.kind, drawn.linked.crm.ref, rule.key))
+    drawn.fields[target].append(field_change(rule, verdict))
+    drawn.why[target].append(f"{rule.path(target)}: {verdict.why}")
+
+
+def _update(drawn: _Drawn, side: Side, new_id: Callable[[str], str]) -> Change:
+    linked = drawn.linked
     return Change(
         id=new_id("ch"),
-        flow=flow,
+        flow=drawn.flow,
         side=side,
-        kind=kind,
+        kind=drawn.kind,
         operation="update",
-        source_kind=kind,
-        source_ref=source.ref,
+        source_kind=drawn.kind,
+        source_ref=linked.record(OTHER[side]).ref,
         title=title_of(linked.record(side)),
-        why=why,
+        why="; ".join(drawn.why[side]),
         ref=linked.record(side).ref,
         link_id=linked.link_id,
-        fields=tuple(fields),
+        fields=tuple(drawn.fields[side]),
     )
 
 

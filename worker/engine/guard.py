@@ -68,8 +68,11 @@ def _reason(side: Side, kind: Kind, what: str, total: int, limit: int) -> str:
     noun = kind.value.replace("_", " ") + ("s" if total != 1 else "")
     verb = "removed" if what == "removed" else "changed"
     if what.startswith("emptied:"):
-        return f"{what.removeprefix('emptied:')} would be emptied on {total} {noun} in the {side} within 24 hours; the limit is {limit}"
-    return f"{total} {noun} would be {verb} in the {side} within 24 hours; the limit is {limit}"
+        emptied = what.removeprefix("emptied:")
+        said = f"{emptied} would be emptied on {total} {noun}"
+    else:
+        said = f"{total} {noun} would be {verb}"
+    return f"{said} in the {side} within 24 hours; the limit is {limit}"
 
 
 def emptied_side(

@@ -81,9 +81,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DEAL_RELIES_ON = (
-    "sold_to bill_to ship_to status stage won_at won_on amount lines discount shipping po_number payment_terms memo"
-    " billing_plan"
-).split()
+    *("sold_to", "bill_to", "ship_to", "status", "stage", "won_at", "won_on", "amount", "lines", "discount"),
+    *("shipping", "po_number", "payment_terms", "memo", "billing_plan"),
+)
 
 
 def relied_digest(record: AnyRecord) -> str:

@@ -24,6 +24,7 @@ from worker.usecases.apply_plan import apply_plan
 from worker.usecases.office import Desk, Office, open_desk
 from worker.usecases.propose_plan import Proposed, propose_plan
 from worker.usecases.pull import pull_pair
+from worker.usecases.reconcile_period import NotAMonth, reconcile_period
 
 SLICE_S = 45.0
 GIVE_WAY_S = 5.0
@@ -73,9 +74,9 @@ async def _settle_run(office: Office, run: Run, before: dict[str, int]) -> None:
         await _end(office, run, "waiting", wait_s=error.wait_s or 60, error=_said(error))
     except Reconnect as error:
         await _end(office, run, "failed", error=_said(error))
-    except (ConnectorError, MappingError, LookupError) as error:
+    except (ConnectorError, MappingError, LookupError, NotAMonth) as error:
         await _end(office, run, "failed", error=_said(error))
-    except Exception as error:  # noqa: BLE001  # the last border: a run must never be stuck without a word
+    except Exception as error:  # the last border: a run must never be stuck without a word
         log.exception("run.failed", run=run.id, what=run.what)
         await _end(office, run, "failed", error={"kind": type(error).__name__, "message": str(error), "unknown": True})
     else:
@@ -230,8 +231,16 @@ async def _auto(tx: Any, desk: Desk, plan_id: str) -> list[str]:
     return sorted(chosen)
 
 
+async def _reconcile(office: Office, run: Run) -> dict[str, Any]:
+    """Make a period's report."""
+    desk = await _desk(office, run, fresh=True)
+    made = await reconcile_period(desk, run.request.get("month"), run.requested_by)
+    return {"report_id": made.report_id, "ties": made.report.ties}
+
+
 WORK: dict[str, Callable[[Office, Run], Awaitable[dict[str, Any]]]] = {
     "preview": _preview,
     "apply": _apply,
     "sync": _sync,
+    "reconcile": _reconcile,
 }

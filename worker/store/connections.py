@@ -232,4 +232,4 @@ async def waiting_counts(tx: Unit, pair_id: str) -> dict[str, int]:
         .where(dirty.c.pair_id == pair_id, dirty.c.reason.is_not(None))
         .group_by(dirty.c.reason)
     )
-    return {reason: number for reason, number in rows}
+    return {row[0]: row[1] for row in rows}

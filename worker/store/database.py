@@ -87,8 +87,8 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Unit]:
-        async with self.engine.connect() as connection:
-            connection = await connection.execution_options(tieout_write=True)
+        async with self.engine.connect() as opened:
+            connection = await opened.execution_options(tieout_write=True)
             async with connection.begin():
                 yield Unit(connection, self.shift)
 

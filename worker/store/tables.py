@@ -537,6 +537,19 @@ audit_values = Table(
     Column("value", Text),
 )
 
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _pair(),
+    Column("period", String(10), nullable=False),  # its first day
+    Column("version", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    UniqueConstraint("pair_id", "period", "version"),
+)
+
 # --------------------------------------------------------------------------- what waits for its time
 
 schedules = Table(

@@ -22,6 +22,7 @@ from connectors.quickbooks.sandbox.schema import (
 )
 
 Body = dict[str, Any]
+_OBJECTS = ("Ref", "Addr", "Phone", "LineDetail", "BillEmail", "CustomerMemo", "TxnTaxDetail")
 _FORBIDDEN = (":", "\t", "\n")
 _AMOUNTS = (
     "UnitPrice",
@@ -67,6 +68,7 @@ def check(facts: EntityFacts, body: Body) -> None:
     for name in body:
         if name not in facts.properties and name not in COMMON:
             raise faults.unsupported_property(name)
+    _check_objects(body)
     for line in body.get("Line") or ():
         _check_line(line)
     for path, limit in facts.lengths.items():
@@ -75,6 +77,19 @@ def check(facts: EntityFacts, body: Body) -> None:
         if any(char in str(body.get(name) or "") for char in _FORBIDDEN):
             raise faults.invalid_character(name)
     _check_email(body)
+
+
+def _check_objects(value: Any) -> None:
+    """A reference, address, phone, e-mail or line detail is an object, never a plain text."""
+    if isinstance(value, list):
+        for each in value:
+            _check_objects(each)
+    if not isinstance(value, dict):
+        return
+    for name, member in value.items():
+        if name.endswith(_OBJECTS) and not isinstance(member, dict) and member != "":
+            raise faults.unsupported_property(name)
+        _check_objects(member)
 
 
 def _check_line(line: Any) -> None:

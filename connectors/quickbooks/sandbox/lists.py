@@ -3,6 +3,7 @@ only made inactive, and an inactive row keeps its name."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -23,14 +24,18 @@ CLASSIFICATION = {
 _TERM_TYPES = ("STANDARD", "DATE_DRIVEN")
 
 
-def write(company: Company, entity: str, draft: Row, existing: Row | None) -> Row:
-    """Store a row of a name list. Raises the fault that speaks against it."""
+def write(
+    company: Company, entity: str, draft: Row, existing: Row | None, *, sent: Collection[str] | None = None
+) -> Row:
+    """Store a row of a name list; `sent` are the members the body had (None: all). Raises the fault that speaks
+    against it."""
     row = dict(draft)
     row["Active"] = _flag(row.get("Active", existing.get("Active", True) if existing else True))
     _COMPLETE[entity](company, row, existing)
     id = existing["Id"] if existing else None
     company.claim_name(entity, row[_name_field(entity)], id)
-    secrets = _take_secrets(row, existing)
+    known = company.secrets.get((entity, id), {}) if id is not None else {}
+    secrets = _take_secrets(row, known, row.keys() if sent is None else sent)
     stored = company.save(entity, row, id=id)
     company.secrets[entity, stored["Id"]] = secrets
     return stored
@@ -44,16 +49,16 @@ def _flag(value: Any) -> bool:
     return value is True or str(value).lower() == "true"
 
 
-def _take_secrets(row: Row, existing: Row | None) -> dict[str, str]:
-    """Tax numbers are kept apart; what is read back shows the last five characters only."""
+def _take_secrets(row: Row, known: Mapping[str, str], sent: Collection[str]) -> dict[str, str]:
+    """Tax numbers are kept apart; what is read back shows the last five characters only. Who writes back what was
+    read stores the mask."""
     secrets = {}
     for name in _MASKED:
         if name not in row:
             continue
-        plain = str(row[name])
-        if existing is None or existing.get(name) != plain:
-            secrets[name] = plain
-            row[name] = "X" * max(0, len(plain) - 5) + plain[-5:]
+        plain = str(row[name]) if name in sent else known.get(name, str(row[name]))
+        secrets[name] = plain
+        row[name] = "X" * max(0, len(plain) - 5) + plain[-5:]
     return secrets
 
 

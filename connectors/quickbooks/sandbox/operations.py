@@ -31,13 +31,16 @@ def write(
         return _write_rate(company, body)
     existing = _existing(company, entity, body) if "Id" in body else None
     draft = bodies.draft(facts, {**body, "sparse": True} if sparse else body, existing)
+    if existing is not None and "TxnTaxDetail" not in body and "TxnTaxDetail" in draft:
+        # A total of an earlier version is no wish of this one: only the code stays.
+        draft["TxnTaxDetail"] = {k: v for k, v in draft["TxnTaxDetail"].items() if k == "TxnTaxCodeRef"}
     if entity in TRANSACTIONS and not person:
         _open_period(company, draft.get("TxnDate", company.today().isoformat()), existing)
     if entity == "Payment":
         return settlement.write(company, draft, existing)
     if entity in TRANSACTIONS:
         return sales.write(company, entity, draft, existing, person=person, duplicates=duplicates)
-    return lists.write(company, entity, draft, existing)
+    return lists.write(company, entity, draft, existing, sent=body.keys())
 
 
 def _existing(company: Company, entity: str, body: Row) -> Row:

@@ -54,14 +54,18 @@ def write(
     lines = _lines(company, draft["Line"], existing)
     _amounts(company, row, lines, draft, customer)
     _terms(company, entity, row, customer, existing)
-    _number(company, entity, row, existing, person=person, duplicates=duplicates)
     _statuses(entity, row)
+    _number(company, entity, row, existing, person=person, duplicates=duplicates)
     return store(company, entity, row, existing)
 
 
 def store(company: Company, entity: str, row: Row, existing: Row | None, what: Any = None) -> Row:
     """Save, post, and bring balances and what was applied up to date."""
     applied = company.applications.total(existing["Id"]) if existing else ZERO
+    if existing is not None and existing["CustomerRef"]["value"] != row["CustomerRef"]["value"]:
+        if applied != 0:
+            raise faults.business("The customer cannot be changed while payments are applied to this transaction.")
+        company.set_open(existing["Id"], existing["CustomerRef"]["value"], ZERO)
     if applied > row["TotalAmt"]:
         raise faults.business("The amount applied to this transaction is larger than its total.")
     _open(company, entity, row, row["TotalAmt"] - applied)

@@ -10,10 +10,17 @@ import msgspec
 
 NAMESPACE = "http://schema.intuit.com/finance/v3"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def as_json(body: dict[str, Any]) -> bytes:
     return _ENCODER.encode(body)
+
+
+def copy_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The body as it was answered, with all its digits: what happens to the records later does not show in it."""
+    copy: dict[str, Any] = _DECODER.decode(as_json(body))
+    return copy
 
 
 def as_xml(body: dict[str, Any]) -> bytes:

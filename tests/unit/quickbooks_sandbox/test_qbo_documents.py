@@ -256,3 +256,27 @@ def test_e_mails_are_sent_and_counted(books: QuickBooksSandbox) -> None:
         operations.send(books.company, "Invoice", row["Id"], None, limited=True)
     with pytest.raises(QuickBooksFault, match="limit of e-mails"):
         operations.send(books.company, "Invoice", row["Id"], None, limited=True)
+
+
+def test_tax_follows_the_lines_of_a_sparse_update(books: QuickBooksSandbox) -> None:
+    """New lines, new tax; a TxnTaxDetail that is sent back as it was read keeps the old total, as the vendor warns."""
+    row = invoice(books, {"amount": "100", "tax": "TAX"})
+    line = books._line({"amount": "200", "tax": "TAX"})
+    body = {"Id": row["Id"], "SyncToken": "0", "sparse": True, "Line": [line]}
+    changed = operations.write(books.company, "Invoice", body)
+    assert (changed["TxnTaxDetail"]["TotalTax"], changed["TotalAmt"]) == (16, 216)
+    again = {**body, "SyncToken": "1", "Line": [books._line({"amount": "300", "tax": "TAX"})]}
+    kept = operations.write(books.company, "Invoice", {**again, "TxnTaxDetail": changed["TxnTaxDetail"]})
+    assert kept["TotalAmt"] == 316
+
+
+def test_a_document_moves_to_another_customer_only_while_nothing_is_settled(books: QuickBooksSandbox) -> None:
+    """Both balances follow; with a payment applied it is refused."""
+    row = invoice(books, {"amount": "100"})
+    other = books.add_customer("Other")
+    moved = books.edit("Invoice", row["Id"], CustomerRef={"value": other})
+    balances = [books.company.read("Customer", id)["Balance"] for id in (row["CustomerRef"]["value"], other)]
+    assert balances == [0, 100]
+    books.add_payment(other, "10", invoices={moved["Id"]: "10"})
+    with pytest.raises(QuickBooksFault, match="6000"):
+        books.edit("Invoice", row["Id"], CustomerRef=row["CustomerRef"])

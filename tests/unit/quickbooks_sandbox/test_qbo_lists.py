@@ -77,6 +77,7 @@ def test_sparse_changes_what_it_names_and_full_empties_the_rest(books: QuickBook
         ({"DisplayName": "a", "BillAddr": {"City": "x" * 256}}, "2050"),
         ({"DisplayName": "a", "PrimaryEmailAddr": {"Address": "nobody"}}, "2210"),
         ({"DisplayName": "a", "CreditLimit": "much"}, "2030"),
+        ({"DisplayName": "a", "PrimaryPhone": "555"}, "2010"),
         ({"DisplayName": "a", "SalesTermRef": {"value": "999"}}, "2500"),
         ({"DisplayName": "a", "ParentRef": {"value": "999"}, "Job": True}, "2500"),
         ({"DisplayName": "a", "CurrencyRef": {"value": "EUR"}}, "6000"),
@@ -100,7 +101,10 @@ def test_a_tax_number_is_read_back_masked(books: QuickBooksSandbox) -> None:
     """Only the last five characters show, so writing back what was read destroys it."""
     id = books.add_customer("Acme", PrimaryTaxIdentifier="123-45-6789")
     assert books.company.read("Customer", id)["PrimaryTaxIdentifier"] == "XXXXXX-6789"
+    write(books, "Customer", Id=id, SyncToken="0", sparse=True, Notes="other")
     assert books.company.secrets["Customer", id] == {"PrimaryTaxIdentifier": "123-45-6789"}
+    write(books, "Customer", Id=id, SyncToken="1", sparse=True, PrimaryTaxIdentifier="XXXXXX-6789")
+    assert books.company.secrets["Customer", id] == {"PrimaryTaxIdentifier": "XXXXXX-6789"}
 
 
 def test_a_currency_is_for_ever(books: QuickBooksSandbox) -> None:

@@ -30,8 +30,8 @@ def _run(connection: Connection) -> None:
 async def _online() -> None:
     db = open_database(context.config.attributes["url"])
     try:
-        async with db.engine.connect() as connection:
-            connection = await connection.execution_options(tieout_write=True)
+        async with db.engine.connect() as opened:
+            connection = await opened.execution_options(tieout_write=True)
             await connection.run_sync(_run)
             await connection.commit()
     finally:

@@ -307,6 +307,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("pair_id", "deal", "seq", name=op.f("uq_positions_pair_id_deal_seq")),
     )
     op.create_table(
+        "reports",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("pair_id", sa.String(length=40), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["pair_id"], ["pairs.id"], name=op.f("fk_reports_pair_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reports")),
+        sa.UniqueConstraint("pair_id", "period", "version", name=op.f("uq_reports_pair_id_period_version")),
+    )
+    op.create_table(
         "runs",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("pair_id", sa.String(length=40), nullable=False),
@@ -585,6 +598,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_runs_due")
 
     op.drop_table("runs")
+    op.drop_table("reports")
     op.drop_table("positions")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("ix_outbox_due")
