@@ -53,7 +53,9 @@ def machine_findings(machine: Machine) -> list[Finding]:
 
 def _folder(machine: Machine) -> Finding:
     if not machine.data_exists:
-        return _missing("data folder", f"{machine.data} is not there yet", "Nothing: the first tieout connect makes it.")
+        return _missing(
+            "data folder", f"{machine.data} is not there yet", "Nothing: the first tieout connect makes it."
+        )
     if not machine.data_writable:
         return Finding(
             what="data folder", state="wrong", said=f"{machine.data} cannot be written",

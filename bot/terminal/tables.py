@@ -139,9 +139,7 @@ def _rows(change: ChangeView) -> list[list[str]]:
     reason = f"on hold: {change.reason}" if change.state == "held" and change.reason else change.why
     title = clipped(change.title, CELL)
     if change.operation == "update" and change.fields:
-        return [
-            [change.system, field_name(f.path), title, _arrow(f), _because(f, reason)] for f in change.fields
-        ]
+        return [[change.system, field_name(f.path), title, _arrow(f), _because(f, reason)] for f in change.fields]
     return [[change.system, what(change), title, _amount(change), reason]]
 
 
@@ -384,7 +382,9 @@ def chains(found: Sequence[ChainView]) -> str:
     lines = []
     for chain in found:
         if chain.broken_at is None:
-            lines.append(f"{chain.pair}: {count(chain.entries, 'entry', 'entries')}, the chain holds. Head {chain.head}")
+            lines.append(
+                f"{chain.pair}: {count(chain.entries, 'entry', 'entries')}, the chain holds. Head {chain.head}"
+            )
         else:
             lines.append(f"{chain.pair}: the chain breaks at entry {chain.broken_at}: {chain.reason}")
     return "\n".join(lines)

@@ -55,10 +55,11 @@ async def _count(api: Api, kind: Kind, start: date, end: date, home: str, net: D
     """How many, by a counting query, and what they add up to, by the transaction list."""
     number = await api.count(q.count(ENTITY[kind], *period(start, end)), ENTITY[kind])
     found = await _listed(api, _LISTED[kind], start, end)
+    voided = sum(1 for each in found if each.voided)
     return Count(
         kind=kind,
-        number=number,
-        voided=sum(1 for each in found if each.voided),
+        number=number - voided,
+        voided=voided,
         total=Money(sum((abs(each.amount) for each in found), Decimal(0)), home),
         net=Money(net, home) if kind is Kind.INVOICE else None,
     )

@@ -131,7 +131,7 @@ def by_type(kinds: Mapping[str, Rule], wrong: str = "unsupported type") -> Rule:
             found.say(at, "must provide an object")
             return
         kind = value.get("type")
-        if kind in kinds:
+        if isinstance(kind, str) and kind in kinds:
             kinds[kind](found, at, value)
         else:
             found.say(f"{at}/type" if wrong == "unsupported type" else at, f"{wrong}: {kind}")

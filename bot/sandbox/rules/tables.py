@@ -132,8 +132,9 @@ def _series_agree(found: Found, at: str, chart: Any) -> None:
         found.say(f"{at}/series", "series names must be unique")
     categories = chart["axis_config"].get("categories") or []
     for index, one in enumerate(series):
-        points = one.get("data") if isinstance(one.get("data"), list) else []
-        labels = [point.get("label") for point in points if isinstance(point, dict)]
+        points = one.get("data")
+        listed = points if isinstance(points, list) else []
+        labels = [point.get("label") for point in listed if isinstance(point, dict)]
         if sorted(map(str, labels)) != sorted(map(str, categories)):
             found.say(f"{at}/series/{index}/data", "must contain exactly one entry for every category")
 

@@ -1,0 +1,294 @@
+"""The `tieout` command's composition root: the one module that knows the bot, the worker and the connectors.
+
+What is heavy is imported where it is used, so that `tieout --help` answers at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bot.terminal.app import build
+from bot.terminal.doors import App, Ask, Consent, Machine, SandboxLogin, System
+from bot.terminal.screen import Exit, Failure
+
+if TYPE_CHECKING:
+    from connectors.kit.contract import Facts, Token
+    from worker.api import Api
+    from worker.house import House
+    from worker.settings import WorkerSettings
+    from worker.store.runs import Lane
+
+
+def main() -> None:
+    build(Tieout())()
+
+
+class Tieout:
+    """The doors of the terminal, opened on the real house."""
+
+    def __init__(self) -> None:
+        self._houses: dict[int, House] = {}
+
+    # ----------------------------------------------------------------- systems
+
+    def systems(self) -> Mapping[str, System]:
+        from connectors.registry import CONNECTORS
+
+        return {slug: _system(slug, connector.facts) for slug, connector in CONNECTORS.items()}
+
+    def sandboxes(self) -> Mapping[str, SandboxLogin]:
+        from connectors.registry import SANDBOXES
+
+        return {
+            slug: SandboxLogin(
+                settings=each.welcome.settings,
+                token=each.welcome.token,
+                client_id=each.welcome.client_id,
+                client_secret=each.welcome.client_secret,
+            )
+            for slug, each in SANDBOXES.items()
+        }
+
+    def token(self, access: str) -> Token:
+        from connectors.kit.contract import Token
+
+        return Token(access=access)
+
+    @contextlib.asynccontextmanager
+    async def consent(self, slug: str, settings: Mapping[str, str], app: App) -> AsyncIterator[Consent]:
+        import aiohttp
+
+        from connectors.kit.oauth import Login
+        from connectors.kit.timers import SystemClock
+        from connectors.registry import CONNECTORS
+
+        oauth = CONNECTORS[slug].login(settings)
+        if oauth is None:
+            raise Failure(f"{CONNECTORS[slug].facts.title} does not log in by OAuth", code=Exit.USAGE)
+        async with aiohttp.ClientSession() as session:
+            login = Login(
+                oauth,
+                system=slug,
+                session=session,
+                clock=SystemClock(),
+                client_id=app.client_id,
+                client_secret=app.client_secret,
+            )
+            yield _LoginConsent(login)
+
+    async def serve_sandbox(
+        self, slug: str, port: int, seed: Path | None, limits: bool, ready: Callable[[str], None]
+    ) -> None:
+        from connectors.registry import SANDBOXES
+
+        sandbox = SANDBOXES[slug](limits=limits)
+        if seed is not None:
+            if not seed.is_dir():
+                raise ValueError(f"there is no folder {seed}")
+            sandbox.load(seed)
+        await sandbox.serve_forever(port=port, ready=ready)
+
+    # ----------------------------------------------------------------- the house
+
+    def data(self) -> Path:
+        return _settings().data
+
+    @contextlib.asynccontextmanager
+    async def house(self, *, work: bool = True) -> AsyncIterator[Api]:
+        from connectors.registry import CONNECTORS
+        from worker.api import Api
+        from worker.house import open_house
+
+        _quiet_logs()
+        async with open_house(_settings(), CONNECTORS, work=work) as house:
+            api = Api(house)
+            self._houses[id(api)] = house
+            try:
+                yield api
+            finally:
+                del self._houses[id(api)]
+
+    async def log_in(self, api: Api, connection_id: str) -> None:
+        office = self._houses[id(api)].office
+        await (await office.connector(connection_id)).catalogue()
+
+    async def serve_queue(self, lanes: Sequence[str], ready: Callable[[bool], None]) -> None:
+        import asyncio
+
+        from connectors.registry import CONNECTORS
+        from worker.house import open_house, working
+        from worker.queue import FolderLock
+
+        settings = _settings()
+        _quiet_logs()
+        if settings.embedded and not _folder_is_free(FolderLock, settings.data):
+            ready(False)
+            return
+        async with open_house(settings, CONNECTORS, work=False) as house:
+            office = house.office
+            async with working(house, office.session, office.clock, tuple(cast("list[Lane]", list(lanes)))):
+                ready(True)
+                await asyncio.Event().wait()
+
+    async def upgrade(self) -> tuple[str | None, str | None]:
+        from worker.store.migrate import current_revision, upgrade
+
+        settings = _settings()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        before = await current_revision(settings.database)
+        await upgrade(settings.database)
+        return before, await current_revision(settings.database)
+
+    # ----------------------------------------------------------------- a look at the machine
+
+    async def machine(self) -> Machine:
+        from worker.queue import FolderLock
+
+        settings = _settings()
+        exists = settings.data.is_dir()
+        revision, newest, database_error = await _database(settings, exists)
+        redis, reachable = await _redis(settings)
+        key, key_problem = _key(settings)
+        return Machine(
+            data=str(settings.data),
+            data_exists=exists,
+            data_writable=exists and os.access(settings.data, os.W_OK),
+            database="SQLite in the data folder" if settings.database_url is None else "TIEOUT_DATABASE_URL",
+            revision=revision,
+            newest=newest,
+            database_error=database_error,
+            redis=redis,
+            redis_reachable=reachable,
+            key=key,
+            key_problem=key_problem,
+            served=exists and settings.embedded and not _folder_is_free(FolderLock, settings.data),
+        )
+
+    # ----------------------------------------------------------------- errors
+
+    def explain(self, error: BaseException) -> Failure | None:
+        from sqlalchemy.exc import DBAPIError
+
+        from connectors.kit.errors import ConnectorError, TryLater
+        from worker.api import Problem
+        from worker.house import FolderBusy
+        from worker.queue import NoRedis
+        from worker.store.migrate import NewerDatabase
+        from worker.vault import LooseKeyFile, WrongKey
+
+        if isinstance(error, Problem):
+            code = Exit.LATER if isinstance(error.__cause__, TryLater) else Exit.FAILED
+            return Failure(error.message, next_step=error.next_step, details=error.details, code=code)
+        if isinstance(error, ConnectorError):
+            code = Exit.LATER if isinstance(error, TryLater) else Exit.FAILED
+            return Failure(str(error), next_step=error.next_step, code=code)
+        if isinstance(error, FolderBusy):
+            return Failure(str(error), next_step="Try again in a moment.", code=Exit.LATER)
+        if isinstance(error, NoRedis):
+            return Failure(str(error), next_step="tieout check says what it looked for.", code=Exit.LATER)
+        if isinstance(error, LooseKeyFile):
+            return Failure(str(error), means="Whoever reads that file can read the stored logins.")
+        if isinstance(error, WrongKey):
+            return Failure(str(error), next_step="Set TIEOUT_KEY to the key of that time, or connect again.")
+        if isinstance(error, NewerDatabase):
+            return Failure(str(error))
+        if isinstance(error, DBAPIError):
+            said = str(error.orig).strip() or type(error).__name__
+            return Failure(f"The database cannot be used: {said}", next_step="tieout check", code=Exit.LATER)
+        return None
+
+
+class _LoginConsent:
+    """A connector's OAuth login, as the terminal asks for it."""
+
+    def __init__(self, login: Any) -> None:
+        self._login = login
+
+    def url(self, redirect_uri: str, state: str) -> str:
+        return str(self._login.authorization_url(redirect_uri, state))
+
+    async def exchange(self, code: str, redirect_uri: str) -> Any:
+        return await self._login.exchange(code, redirect_uri)
+
+
+def _system(slug: str, facts: Facts) -> System:
+    from connectors.kit.contract import OAuth, PrivateToken
+
+    oauth = next((each for each in facts.logins if isinstance(each, OAuth)), None)
+    hint = next((each.hint for each in facts.logins if isinstance(each, PrivateToken)), None)
+    return System(
+        slug=slug,
+        title=facts.title,
+        settings=tuple(Ask(name=s.name, help=s.help, default=s.default, secret=s.secret) for s in facts.settings),
+        token_hint=hint,
+        oauth=oauth is not None,
+        account_param=oauth.account_param if oauth is not None else None,
+        account_setting=oauth.account_setting if oauth is not None else None,
+    )
+
+
+def _settings() -> WorkerSettings:
+    from worker.settings import WorkerSettings
+
+    return WorkerSettings()
+
+
+def _quiet_logs() -> None:
+    """Logs go to the error stream: warnings, or everything with --verbose; stack traces only then."""
+    from bot.terminal.logs import set_up
+
+    set_up(verbose="TIEOUT_VERBOSE" in os.environ)
+
+
+def _folder_is_free(lock: Any, folder: Path) -> bool:
+    """Whether no process serves the folder; the lock is given back at once."""
+    held = lock(folder)
+    free: bool = held.taken
+    held.release()
+    return free
+
+
+async def _database(settings: WorkerSettings, exists: bool) -> tuple[str | None, str | None, str | None]:
+    """The database's revision, the newest one, and why it cannot be asked."""
+    from alembic.script import ScriptDirectory
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from worker.store import migrate
+
+    newest = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations")).get_current_head()
+    if settings.database_url is None and not (exists and (settings.data / "tieout.db").exists()):
+        return None, newest, None
+    try:
+        return await migrate.current_revision(settings.database), newest, None
+    except (SQLAlchemyError, OSError) as error:
+        return None, newest, f"cannot be reached ({type(error).__name__})"
+
+
+async def _redis(settings: WorkerSettings) -> tuple[str, bool]:
+    from worker.queue import NoRedis, from_url, reachable, redis_binary
+
+    if settings.redis_url is None:
+        try:
+            return f"the program's own ({Path(redis_binary()).name}), started when needed", True
+        except NoRedis as error:
+            return str(error), False
+    found = await reachable(from_url(settings.redis_url))
+    return f"TIEOUT_REDIS_URL {'answers' if found else 'does not answer'}", found
+
+
+def _key(settings: WorkerSettings) -> tuple[str, str | None]:
+    path = settings.data / "key"
+    if settings.key is not None:
+        return "TIEOUT_KEY", None
+    if not path.exists():
+        return f"{path}, made when it is first needed", None
+    if path.stat().st_mode & 0o077:
+        return str(path), f"{path} can be read by others"
+    return str(path), None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The Web API methods that an app calls, with Slack's refusals."""

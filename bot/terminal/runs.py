@@ -1,0 +1,222 @@
+"""Commands that run: preview, sync, history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.terminal.screen import Exit, Failure
+from bot.terminal.session import Session
+
+if TYPE_CHECKING:
+    from worker.api import Api
+    from worker.api.views import ChangeView, ConflictView, PairView, PlanView, RunView
+
+PATIENCE_S = 20.0
+LOOKED_AT = 2_000  # changes read so that the first twenty can be the ones with money
+NOTHING_WRITTEN = "Nothing was written to either side."
+
+All = Annotated[bool, typer.Option("--all", help="Show every change, not only the first 20.")]
+Patience = Annotated[
+    float, typer.Option(help="Seconds to stay when the work has to wait for a vendor.", metavar="SECONDS")
+]
+
+
+def preview(ctx: typer.Context, everything: All = False, patience: Patience = PATIENCE_S) -> None:
+    """Show what a sync would change, and why. Writes nothing."""
+    session: Session = ctx.obj
+
+    async def work() -> Exit:
+        async with session.pair(work=True) as (api, pair):
+            plan = await _fresh_plan(session, api, pair, everything, patience)
+            _show(session, plan, pair, everything)
+        session.screen.document(_plan_json(plan, everything))
+        return needs_a_person(plan)
+
+    session.run(work, means=NOTHING_WRITTEN)
+
+
+async def _fresh_plan(session: Session, api: Api, pair: PairView, everything: bool, patience: float) -> PlanView:
+    run = await _wait(session, api, await api.ask(pair.id, "preview", session.by), patience)
+    if run.plan_id is None:
+        raise ended(run) or Failure("The preview made no plan", next_step="Preview again.")
+    return await api.plan(run.plan_id, limit=None if everything else LOOKED_AT)
+
+
+async def _wait(session: Session, api: Api, run_id: str, patience: float) -> RunView:
+    """Until a run is over. Raises Failure if it failed, or waits longer than one stays."""
+    from bot.terminal.progress import bar
+
+    async with bar(session.screen.err) as tell:
+        run = await api.wait(run_id, tell, patience_s=patience)
+    failure = ended(run)
+    if failure is not None and run.what == "preview":
+        raise failure
+    return run
+
+
+def ended(run: RunView) -> Failure | None:
+    """A run that did not end well, in words; None: it did. Pure."""
+    if run.state == "done":
+        return None
+    if run.state == "failed":
+        return Failure(
+            run.error or f"The {run.what} failed",
+            next_step=run.next_step or "Mend what the message names; run it again.",
+        )
+    why = run.error or "the other side is busy"
+    return Failure(
+        f"The {run.what} waits: {why}",
+        next_step="It goes on by itself while tieout worker or tieout run is running, else with the next tieout sync.",
+        code=Exit.LATER,
+    )
+
+
+def _show(session: Session, plan: PlanView, pair: PairView, everything: bool) -> None:
+    from bot.terminal.tables import preview as shown
+
+    session.screen.say(shown(plan, pair, everything=everything))
+
+
+def _plan_json(plan: PlanView, everything: bool) -> dict[str, Any]:
+    from bot.terminal.tables import SHOWN
+
+    data: dict[str, Any] = plan.json()
+    if not everything:
+        data["shown"] = data["shown"][:SHOWN]
+    return data
+
+
+def needs_a_person(plan: PlanView) -> Exit:
+    """PERSON while a plan waits for approval, a question is open, or something is held. Pure."""
+    if plan.refused is not None or plan.changes or plan.held or plan.conflicts:
+        return Exit.PERSON
+    return Exit.DONE
+
+
+# --------------------------------------------------------------------------- sync
+
+
+def sync(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
+    confirm_held: Annotated[
+        bool, typer.Option("--confirm-held", help="Also apply what a guard holds; look at the preview first.")
+    ] = False,
+    without_money: Annotated[
+        bool, typer.Option("--without-money", help="Leave out invoices, credit notes and payments.")
+    ] = False,
+    everything: All = False,
+    patience: Patience = PATIENCE_S,
+) -> None:
+    """Preview afresh, ask, and apply: only what was shown is written."""
+    session: Session = ctx.obj
+
+    async def work() -> Exit:
+        async with session.pair(work=True) as (api, pair):
+            plan = await _fresh_plan(session, api, pair, everything, patience)
+            _show(session, plan, pair, everything)
+            chosen = await _chosen(api, plan, without_money=without_money, confirm_held=confirm_held)
+            if not chosen:
+                session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
+                return needs_a_person(plan)
+            if not _agreed(session, len(chosen), yes):
+                session.screen.say("Nothing was applied.")
+                session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
+                return Exit.PERSON
+            return await _applied(session, api, pair, plan, chosen, confirm_held, without_money, patience)
+
+    session.run(work, means=NOTHING_WRITTEN)
+
+
+async def _chosen(api: Api, plan: PlanView, *, without_money: bool, confirm_held: bool) -> list[str]:
+    """The ids of what would be applied."""
+    from bot.terminal.tables import MONEY_KINDS
+
+    found = await api.changes(plan.id, ["planned", "held"] if confirm_held else ["planned"])
+    return [change.id for change in found if not (without_money and change.kind in MONEY_KINDS)]
+
+
+def _agreed(session: Session, number: int, yes: bool) -> bool:
+    from bot.terminal.words import count
+
+    if yes:
+        return True
+    if not session.screen.interactive:
+        raise Failure(
+            f"{count(number, 'change')} wait{'s' if number == 1 else ''} for approval, and nobody can be asked here",
+            next_step="Look at the preview, then say tieout sync --yes.",
+            code=Exit.PERSON,
+        )
+    return session.screen.confirm(f"Apply {count(number, 'change')}?")
+
+
+async def _applied(
+    session: Session,
+    api: Api,
+    pair: PairView,
+    plan: PlanView,
+    chosen: Sequence[str],
+    confirm_held: bool,
+    without_money: bool,
+    patience: float,
+) -> Exit:
+    """Apply, and say how it ended."""
+    only = list(chosen) if without_money else None
+    run_id = await api.apply(plan.id, plan.fingerprint, session.by, only=only, confirm_held=confirm_held)
+    run = await _wait(session, api, run_id, patience)
+    changes = await api.changes(plan.id)
+    questions = await api.conflicts(pair.id)
+    session.screen.say(f"\n{report(run, changes, questions, pair)}")
+    session.screen.document(
+        {
+            "run": run.json(),
+            "changes": [change.json() for change in changes],
+            "conflicts": [question.json() for question in questions],
+        }
+    )
+    return how_it_ended(run, changes, questions)
+
+
+def report(run: RunView, changes: Sequence[ChangeView], questions: Sequence[ConflictView], pair: PairView) -> str:
+    """What was done and what was not; why it stopped, and how it goes on; what needs somebody. Pure."""
+    from bot.terminal.tables import conflicts, outcome
+
+    blocks = [outcome(changes)]
+    failure = ended(run)
+    if failure is not None:
+        blocks.append(failure.text())
+    if questions:
+        blocks.append(conflicts(questions, pair))
+    return "\n\n".join(blocks)
+
+
+def how_it_ended(run: RunView, changes: Sequence[ChangeView], questions: Sequence[ConflictView]) -> Exit:
+    """The exit code of a sync. Pure."""
+    failure = ended(run)
+    if failure is not None:
+        return failure.code
+    states = {change.state for change in changes}
+    if "rejected" in states:
+        return Exit.FAILED
+    return Exit.PERSON if questions or states & {"held", "stale", "unknown", "intended"} else Exit.DONE
+
+
+def history(
+    ctx: typer.Context, number: Annotated[int, typer.Option("--number", "-n", help="How many runs.", min=1)] = 20
+) -> None:
+    """List the last runs, the newest first."""
+    session: Session = ctx.obj
+
+    async def work() -> Exit:
+        from bot.terminal.tables import history as shown
+
+        async with session.pair() as (api, pair):
+            found = await api.history(pair.id, number)
+        session.screen.say(shown(found, pair))
+        session.screen.document([view.json() for view in found])
+        return Exit.DONE
+
+    session.run(work)
