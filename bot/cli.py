@@ -86,9 +86,7 @@ class Tieout:
 
         sandbox = SANDBOXES[slug](limits=limits)
         if seed is not None:
-            if not seed.is_dir():
-                raise ValueError(f"there is no folder {seed}")
-            sandbox.load(seed)
+            sandbox.load(_folder(seed))
         await sandbox.serve_forever(port=port, ready=ready)
 
     # ----------------------------------------------------------------- the house
@@ -199,6 +197,12 @@ class Tieout:
             said = str(error.orig).strip() or type(error).__name__
             return Failure(f"The database cannot be used: {said}", next_step="tieout check", code=Exit.LATER)
         return None
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {path}")
+    return path
 
 
 class _LoginConsent:

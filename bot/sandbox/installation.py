@@ -54,11 +54,11 @@ class Installation(msgspec.Struct, kw_only=True):
     """What the app may do and where it listens. `request_url` None: Socket Mode alone."""
 
     name: str = "Tieout"
-    bot_token: str = "xoxb-sandbox-bot"
-    app_token: str = "xapp-sandbox-app"
-    signing_secret: str = "sandbox-signing-secret"
+    bot_token: str = "xoxb-sandbox-bot"  # noqa: S105 - made up, and good for this sandbox alone
+    app_token: str = "xapp-sandbox-app"  # noqa: S105 - made up, and good for this sandbox alone
+    signing_secret: str = "sandbox-signing-secret"  # noqa: S105 - made up, and good for this sandbox alone
     client_id: str = "1000.2000"
-    client_secret: str = "sandbox-client-secret"
+    client_secret: str = "sandbox-client-secret"  # noqa: S105 - made up, and good for this sandbox alone
     scopes: set[str] = msgspec.field(default_factory=lambda: set(SCOPES))
     commands: tuple[SlashCommand, ...] = (SlashCommand("/tieout", "Keep CRM and books tied out", "help"),)
     shortcuts: tuple[Shortcut, ...] = ()

@@ -160,6 +160,7 @@ class World:
         self.stacks: dict[str, list[str]] = {}
         self.homes: dict[str, View] = {}
         self.groups: dict[str, list[str]] = {}
+        self.edit_window_s: float | None = None
         self._messages: dict[str, list[Message]] = {}
         self.bot_user = self.ids.new("U")
 

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
+from bot.terminal.doors import App
 from bot.terminal.screen import Exit, Failure
 from bot.terminal.session import Session
 
 if TYPE_CHECKING:
-    from bot.terminal.doors import App, SandboxLogin, System
+    from bot.terminal.doors import SandboxLogin, System
 
 CALLBACK_PORT = 8765
 
 
-def connect(
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person gave to log in with. `welcome`: a sandbox is meant, which lets anybody in."""
+
+    token: str | None
+    app: App | None
+    welcome: SandboxLogin | None
+    port: int
+
+    def __repr__(self) -> str:
+        return "Given(***)"
+
+
+def connect(  # noqa: PLR0913, PLR0917  # typer: each option of a command is an argument of its function
     ctx: typer.Context,
     system: Annotated[str, typer.Argument(help="hubspot, quickbooks, csv ...", metavar="SYSTEM")],
     setting: Annotated[
@@ -57,9 +70,13 @@ def connect(
         welcome = _welcome(session, chosen, sandbox)
         settings = settings_of(chosen, setting or [], folder, columns)
         settings = {**sandbox_settings(welcome, sandbox), **settings}
-        app = app_of(client_id, client_secret, welcome)
-        given = _token_given(token, token_file)
-        settings, access = await _logged_in(session, chosen, settings, given, app, welcome, callback_port)
+        given = Given(
+            token=_token_given(token, token_file),
+            app=app_of(client_id, client_secret, welcome),
+            welcome=welcome,
+            port=callback_port,
+        )
+        settings, access = await _logged_in(session, chosen, settings, given)
         async with session.api() as api:
             view = await api.connect(chosen.slug, settings, access)
         from bot.terminal.tables import connected
@@ -150,8 +167,6 @@ def _read(path: Path, what: str) -> str:
 
 def app_of(client_id: str | None, client_secret: str | None, welcome: SandboxLogin | None) -> App | None:
     """The OAuth app: the person's own, else the sandbox's. A secret that was not given is asked for later."""
-    from bot.terminal.doors import App
-
     if client_id is not None:
         return App(client_id, client_secret or "")
     if welcome is not None and welcome.client_id is not None:
@@ -164,22 +179,16 @@ def _token_given(token: str | None, file: Path | None) -> str | None:
 
 
 async def _logged_in(
-    session: Session,
-    system: System,
-    settings: dict[str, str],
-    token: str | None,
-    app: App | None,
-    welcome: SandboxLogin | None,
-    port: int,
+    session: Session, system: System, settings: dict[str, str], given: Given
 ) -> tuple[dict[str, str], Any]:
     """The settings, with the account that the login named, and the token. None: nothing to log in to."""
-    pasted = token
-    if pasted is None and welcome is not None:
-        pasted = welcome.token
+    pasted = given.token
+    if pasted is None and given.welcome is not None:
+        pasted = given.welcome.token
     if pasted is not None and system.token_hint is not None:
         return settings, session.doors.token(pasted)
-    if system.oauth and (app is not None or system.token_hint is None):
-        return await _by_oauth(session, system, settings, _whole(session, system, app), welcome, port)
+    if system.oauth and (given.app is not None or system.token_hint is None):
+        return await _by_oauth(session, system, settings, given)
     if system.token_hint is None:
         return settings, None
     if not session.screen.interactive:
@@ -193,8 +202,7 @@ async def _logged_in(
 
 
 def _whole(session: Session, system: System, app: App | None) -> App:
-    from bot.terminal.doors import App
-
+    """The app with its secret, which is asked for if it was not given."""
     if app is None:
         raise Failure(
             f"{system.title} logs in by OAuth, and that needs an app's client id and client secret",
@@ -207,21 +215,18 @@ def _whole(session: Session, system: System, app: App | None) -> App:
 
 
 async def _by_oauth(
-    session: Session, system: System, settings: dict[str, str], app: App, welcome: SandboxLogin | None, port: int
+    session: Session, system: System, settings: dict[str, str], given: Given
 ) -> tuple[dict[str, str], Any]:
     from bot.terminal.login import log_in
 
     def tell(url: str) -> None:
         session.screen.note(f"Log in to {system.title} in your browser. If it does not open, go to:\n{url}")
 
+    by_itself = given.welcome is not None
+    app = _whole(session, system, given.app)
     async with session.doors.consent(system.slug, settings, app) as consent:
-        token, account = await log_in(
-            consent,
-            system.account_param,
-            port=0 if welcome is not None else port,
-            tell=tell,
-            by_itself=welcome is not None,
-        )
+        port = 0 if by_itself else given.port
+        token, account = await log_in(consent, system.account_param, port=port, tell=tell, by_itself=by_itself)
     if account is not None and system.account_setting is not None:
         settings = {**settings, system.account_setting: account}
     return settings, token

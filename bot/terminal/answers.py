@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,8 @@ from bot.terminal.screen import Exit, Failure
 from bot.terminal.session import Session
 
 if TYPE_CHECKING:
-    from bot.terminal.doors import Reconciles
     from worker.api import Api
-    from worker.api.views import ConflictView, PairView, ReportView
+    from worker.api.views import ConflictView, PairView
 
 conflicts = typer.Typer(help="List what needs your answer, and answer it.", invoke_without_command=True)
 
@@ -94,23 +93,28 @@ def waiting(ctx: typer.Context) -> None:
 def reconcile(
     ctx: typer.Context,
     month: Annotated[str | None, typer.Argument(help="Like 2026-10; the last whole month.", metavar="MONTH")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every line of every bridge.")] = False,
     xlsx: Annotated[Path | None, typer.Option(help="Also write the workbook.", metavar="FILE")] = None,
 ) -> None:
     """Prove that a month's deals, invoices and payments agree, or show where they do not."""
     session: Session = ctx.obj
 
     async def work() -> Exit:
+        from bot.terminal.progress import bar
+        from bot.terminal.tables import reconciliation
+
         asked = month_asked(month)
         async with session.pair(work=True) as (api, pair):
-            report = await cast("Reconciles", api).reconcile(pair.id, asked, session.by)
-        session.screen.say(report.text)
-        written = write_workbook(report, xlsx) if xlsx is not None else None
-        if written is not None:
-            session.screen.say(f"Written: {written}")
-        session.screen.document(_report_json(report, written))
+            async with bar(session.screen.err) as tell:
+                report = await api.reconcile(pair.id, asked, session.by, tell)
+            session.screen.say(reconciliation(report, everything=everything))
+            if xlsx is not None:
+                written(xlsx, await api.workbook(report.id))
+                session.screen.say(f"Written: {xlsx}")
+        session.screen.document({**report.json(), "workbook": str(xlsx) if xlsx is not None else None})
         return Exit.DONE if report.ties else Exit.PERSON
 
-    session.run(work, means="No report was made; your books are as they were.")
+    session.run(work, means="Your books are as they were.")
 
 
 def month_asked(text: str | None) -> str | None:
@@ -120,21 +124,9 @@ def month_asked(text: str | None) -> str | None:
     raise Failure(f'"{text}" is no month', next_step="Write it like 2026-10.", code=Exit.USAGE)
 
 
-def write_workbook(report: ReportView, path: Path) -> Path:
-    """Raises Failure if there is no workbook, or it cannot be written."""
-    if report.workbook is None:
-        raise Failure("This report comes without a workbook", next_step="Leave --xlsx out.")
+def written(path: Path, workbook: bytes) -> None:
+    """Raises Failure if the file cannot be written."""
     try:
-        path.write_bytes(report.workbook)
+        path.write_bytes(workbook)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}", means="The report itself is stored.") from None
-    return path
-
-
-def _report_json(report: ReportView, written: Path | None) -> dict[str, Any]:
-    return {
-        "text": report.text,
-        "ties": report.ties,
-        "figures": report.figures,
-        "workbook": str(written) if written is not None else None,
-    }

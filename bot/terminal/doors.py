@@ -14,7 +14,6 @@ from bot.terminal.screen import Failure
 
 if TYPE_CHECKING:
     from worker.api import Api
-    from worker.api.views import ReportView
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +125,3 @@ class Doors(Protocol):
 
     def explain(self, error: BaseException) -> Failure | None:
         """What an error of the worker or a connector means to a person. None: it is not one of theirs."""
-
-
-class Reconciles(Protocol):
-    """The worker's verb for a reconciliation; `month` None: the last whole month."""
-
-    async def reconcile(self, pair_id: str, month: str | None, by: str) -> ReportView: ...

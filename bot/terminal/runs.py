@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from bot.terminal.screen import Exit, Failure
@@ -99,6 +100,16 @@ def needs_a_person(plan: PlanView) -> Exit:
 # --------------------------------------------------------------------------- sync
 
 
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """How somebody wants to sync."""
+
+    yes: bool
+    confirm_held: bool
+    without_money: bool
+    everything: bool
+    patience_s: float
+
+
 def sync(
     ctx: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
@@ -113,30 +124,35 @@ def sync(
 ) -> None:
     """Preview afresh, ask, and apply: only what was shown is written."""
     session: Session = ctx.obj
+    wish = Wish(
+        yes=yes,
+        confirm_held=confirm_held,
+        without_money=without_money,
+        everything=everything,
+        patience_s=patience,
+    )
 
     async def work() -> Exit:
         async with session.pair(work=True) as (api, pair):
             plan = await _fresh_plan(session, api, pair, everything, patience)
             _show(session, plan, pair, everything)
-            chosen = await _chosen(api, plan, without_money=without_money, confirm_held=confirm_held)
-            if not chosen:
-                session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
-                return needs_a_person(plan)
-            if not _agreed(session, len(chosen), yes):
-                session.screen.say("Nothing was applied.")
-                session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
-                return Exit.PERSON
-            return await _applied(session, api, pair, plan, chosen, confirm_held, without_money, patience)
+            chosen = await _chosen(api, plan, wish)
+            if chosen and _agreed(session, len(chosen), yes):
+                return await _applied(session, api, pair, plan, chosen, wish)
+        if chosen:
+            session.screen.say("Nothing was applied.")
+        session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
+        return needs_a_person(plan)
 
     session.run(work, means=NOTHING_WRITTEN)
 
 
-async def _chosen(api: Api, plan: PlanView, *, without_money: bool, confirm_held: bool) -> list[str]:
+async def _chosen(api: Api, plan: PlanView, wish: Wish) -> list[str]:
     """The ids of what would be applied."""
     from bot.terminal.tables import MONEY_KINDS
 
-    found = await api.changes(plan.id, ["planned", "held"] if confirm_held else ["planned"])
-    return [change.id for change in found if not (without_money and change.kind in MONEY_KINDS)]
+    found = await api.changes(plan.id, ["planned", "held"] if wish.confirm_held else ["planned"])
+    return [change.id for change in found if not (wish.without_money and change.kind in MONEY_KINDS)]
 
 
 def _agreed(session: Session, number: int, yes: bool) -> bool:
@@ -154,19 +170,12 @@ def _agreed(session: Session, number: int, yes: bool) -> bool:
 
 
 async def _applied(
-    session: Session,
-    api: Api,
-    pair: PairView,
-    plan: PlanView,
-    chosen: Sequence[str],
-    confirm_held: bool,
-    without_money: bool,
-    patience: float,
+    session: Session, api: Api, pair: PairView, plan: PlanView, chosen: Sequence[str], wish: Wish
 ) -> Exit:
     """Apply, and say how it ended."""
-    only = list(chosen) if without_money else None
-    run_id = await api.apply(plan.id, plan.fingerprint, session.by, only=only, confirm_held=confirm_held)
-    run = await _wait(session, api, run_id, patience)
+    only = list(chosen) if wish.without_money else None
+    run_id = await api.apply(plan.id, plan.fingerprint, session.by, only=only, confirm_held=wish.confirm_held)
+    run = await _wait(session, api, run_id, wish.patience_s)
     changes = await api.changes(plan.id)
     questions = await api.conflicts(pair.id)
     session.screen.say(f"\n{report(run, changes, questions, pair)}")

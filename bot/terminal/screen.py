@@ -55,7 +55,7 @@ class Failure(Exception):
 
     def text(self) -> str:
         lines = [_sentence(self.message), *(f"  {detail}" for detail in self.details)]
-        lines += [_sentence(line) for line in (self.means, self.next_step) if line]
+        lines += [_sentence(line) for line in (self.means, _next(self.next_step)) if line]
         return "\n".join(lines)
 
 

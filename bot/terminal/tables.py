@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         HistoryView,
         PairView,
         PlanView,
+        ReportView,
         SettledView,
         WaitingView,
     )
@@ -323,6 +324,11 @@ def waiting(found: Sequence[WaitingView], pair: PairView) -> str:
     return "\n\n".join(blocks)
 
 
+def reconciliation(view: ReportView, *, everything: bool = False) -> str:
+    """Whether the month ties, then the short table or every bridge."""
+    return f"{view.headline}\n\n{indented(view.tables if everything else view.text)}"
+
+
 # --------------------------------------------------------------------------- set up, history, audit
 
 _STATES = {"live": "connected", "reconnect": "log in again"}
@@ -344,7 +350,8 @@ def paired(view: PairView) -> str:
     """What is kept in step now, and from when."""
     return (
         f"{pair_line(view)} are a pair now: {view.name}, mapping version {view.mapping_version}.\n"
-        f"Deals won before {view.cut_over} are never billed. Nothing is written yet: tieout preview shows what would be."
+        f"Deals won before {view.cut_over} are never billed.\n"
+        "Nothing is written yet: tieout preview shows what would be."
     )
 
 

@@ -86,7 +86,7 @@ def _record(data: Mapping[str, Any]) -> str:
         return money(Decimal(str(data["amount"])), str(data["currency"]))
     if data.get("name") is not None and set(data) & {"net_days", "end_of_month", "ref"}:
         return str(data["name"])
-    parts = [value(part) for part in data.values() if part is not None and part != "" and part != [] and part != ()]
+    parts = [value(part) for part in data.values() if part is not None and part not in ("", [], ())]
     return ", ".join(parts) or EMPTY
 
 

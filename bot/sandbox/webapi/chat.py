@@ -138,7 +138,8 @@ def update(desk: Desk, args: Args) -> Json:
     """Text without blocks takes the blocks away; metadata that is not named stays; no "edited" mark on an app's
     messages (https://docs.slack.dev/reference/methods/chat.update)."""
     message = _own(desk, args, "cant_update_message")
-    if message.edited is not None and message.edited.get("closed"):
+    window_s = desk.world.edit_window_s
+    if window_s is not None and desk.world.clock.now() > float(message.ts) + window_s:
         raise Refusal("edit_window_closed")
     only_attachments = "attachments" in args and "text" not in args and "blocks" not in args
     content = Content(desk, args, UPDATE_TEXT)

@@ -96,12 +96,13 @@ Handler = Callable[[Desk, Args], Json]
 
 class Method(msgspec.Struct, frozen=True):
     """One Web API method. `per_minute`: its tier; None where the tier does not apply (postMessage is limited by
-    channel, getPermalink not at all). `scope`: what the token must have; None: nothing."""
+    channel, getPermalink not at all). `scope`: what the token must have; None: nothing. `caller`: whose
+    token is asked for."""
 
     run: Handler
     per_minute: int | None
     scope: str | None = None
-    token: Literal["bot", "app", "none"] = "bot"
+    caller: Literal["bot", "app", "anybody"] = "bot"
 
 
 T1, T2, T3, T4 = 10, 20, 50, 100

@@ -91,6 +91,6 @@ METHODS = {
     "bots.info": Method(bots_info, T3, "users:read"),
     "team.info": Method(team_info, T3, "team:read"),
     "usergroups.users.list": Method(group_users, T2, "usergroups:read"),
-    "oauth.v2.access": Method(oauth_access, T4, token="none"),
-    "apps.connections.open": Method(connections_open, T1, token="app"),
+    "oauth.v2.access": Method(oauth_access, T4, caller="anybody"),
+    "apps.connections.open": Method(connections_open, T1, caller="app"),
 }

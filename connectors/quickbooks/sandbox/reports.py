@@ -496,10 +496,41 @@ def _by_customer(found: list[tuple[str, Row]], rows: list[Row], names: list[str]
     ]
 
 
+# --------------------------------------------------------------------------- sales by customer
+
+
+def _sold(row: Row) -> Decimal:
+    """A document's total without its tax, at its own rate."""
+    tax = row.get("TxnTaxDetail", {}).get("TotalTax", ZERO)
+    return cents((row["TotalAmt"] - tax) * row.get("ExchangeRate", Decimal(1)))
+
+
+def customer_sales(company: Company, params: Params) -> dict[str, Any]:
+    """What each customer bought in the period before tax, credit memos taken off, in home currency."""
+    start, end = period(company, params)
+    names: dict[str, str] = {}
+    sold: dict[str, Decimal] = {}
+    for entity, sign in (("Invoice", 1), ("CreditMemo", -1)):
+        for row in company.rows[entity].values():
+            if start <= date.fromisoformat(row["TxnDate"]) <= end:
+                ref = row["CustomerRef"]
+                names[ref["value"]] = ref["name"]
+                sold[ref["value"]] = sold.get(ref["value"], ZERO) + sign * _sold(row)
+    rows = [_data({"value": names[id], "id": id}, money(sold[id])) for id in sorted(sold, key=lambda id: names[id])]
+    if rows:
+        total = _cells("TOTAL", money(sum(sold.values(), ZERO)))
+        rows.append({"Summary": {"ColData": total}, "type": "Section", "group": "GrandTotal"})
+    return _report(
+        company, "CustomerSales", _columns(("", "Customer"), ("Total", "Money")), rows, ReportBasis="Accrual",
+        StartPeriod=start.isoformat(), EndPeriod=end.isoformat(), SummarizeColumnsBy="Total",
+    )  # fmt: skip
+
+
 REPORTS: dict[str, Callable[[Company, Params], dict[str, Any]]] = {
     "BalanceSheet": balance_sheet,
     "ProfitAndLoss": profit_and_loss,
     "AgedReceivables": aged_receivables,
     "AgedReceivableDetail": aged_receivable_detail,
     "TransactionList": transaction_list,
+    "CustomerSales": customer_sales,
 }
