@@ -94,6 +94,6 @@ flows:
     fields:
       - {{crm: name, books: legal_name, authority: crm}}
       - {{crm: phone, books: phone, authority: crm}}
-      - {{crm: website, books: website, authority: crm}}
+      - {{crm: emails.general, books: emails.general, authority: crm}}
       - {{crm: address, books: addresses.billing, authority: crm}}
 """

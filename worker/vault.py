@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import or_, select, update
 
 from connectors.kit.contract import Renew, Token
@@ -49,6 +52,7 @@ class Vault:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._keys = tuple(keys)
 
     def seal(self, token: Token) -> bytes:
         return self._fernet.encrypt(msgspec.json.encode(token))
@@ -58,6 +62,13 @@ class Vault:
             return msgspec.json.decode(self._fernet.decrypt(secret), type=Token)
         except InvalidToken:
             raise WrongKey("the encryption key does not fit the stored credentials") from None
+
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """A key for another purpose from each of the vault's keys, newest first (HKDF, RFC 5869)."""
+        return tuple(
+            HKDF(hashes.SHA256(), 32, salt=None, info=purpose.encode()).derive(urlsafe_b64decode(key))
+            for key in self._keys
+        )
 
     def rotate(self, secret: bytes) -> bytes:
         """The same secret under the first key."""

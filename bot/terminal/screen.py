@@ -59,6 +59,11 @@ class Failure(Exception):
         return "\n".join(lines)
 
 
+def _next(step: str | None) -> str | None:
+    """A command alone says that it is what to do next."""
+    return f"Next: {step}" if step is not None and step.startswith("tieout ") else step
+
+
 def _sentence(text: str) -> str:
     said = text.strip()
     return said if said.endswith((".", "!", "?", ":")) else f"{said}."

@@ -32,7 +32,7 @@ class Problem(Exception):
     """Something a person can mend: what happened, and what to do next."""
 
     def __init__(self, message: str, next_step: str | None = None, details: Sequence[str] = ()) -> None:
-        super().__init__(message)
+        super().__init__("\n".join((message, *details)))
         self.message, self.next_step, self.details = message, next_step, tuple(details)
 
 

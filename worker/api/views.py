@@ -84,6 +84,12 @@ class PlanView(View, frozen=True, kw_only=True):
     shown: tuple[ChangeView, ...]
     refused: str | None = None
     notes: tuple[str, ...] = ()
+    pair_id: str = ""
+    run_id: str = ""
+    mapping_version: int = 0
+    agreed: tuple[str, ...] = ()
+    approvers_needed: int = 1
+    limit: str | None = None
 
 
 class ProgressView(View, frozen=True, kw_only=True):
@@ -139,6 +145,12 @@ class ConflictView(View, frozen=True, kw_only=True):
     state: str
     decided_by: str | None
     opened_at: datetime
+    pair_id: str = ""
+    field: str = ""
+    typed_as: str | None = None
+    may_prefer: bool = False
+    decision: str | None = None
+    decided_at: datetime | None = None
 
 
 class SettledView(View, frozen=True, kw_only=True):
@@ -189,3 +201,63 @@ class ReportView(View, frozen=True, kw_only=True):
     chart: dict[str, Any]
     ties: bool
     open_items: int
+
+
+class SideView(View, frozen=True, kw_only=True):
+    """One side of a pair: how many records of each kind are known, and when its changes were last read."""
+
+    title: str
+    name: str
+    state: str
+    records: dict[str, int]
+    read_at: datetime | None
+
+
+class StatusView(View, frozen=True, kw_only=True):
+    """How a pair stands."""
+
+    pair: PairView
+    sides: dict[str, SideView]
+    linked: int
+    conflicts: int
+    waiting: int
+    plan: PlanView | None
+    last_run: RunView | None
+    next_due: datetime | None
+
+
+class ScheduleView(View, frozen=True, kw_only=True):
+    """One line of a schedule; `number` is what people call it by, `next_due` None while it is paused."""
+
+    number: int
+    id: str
+    what: str
+    words: str
+    time_zone: str
+    next_due: datetime | None
+    paused: bool
+    created_by: str
+
+
+class LetterView(View, frozen=True, kw_only=True):
+    """Something to be said in Slack: `what` and `body` say what about, `message` is the stable name of the message
+    that it posts or edits, `ts` where that stands by now. `doubt`: an earlier attempt may have arrived."""
+
+    id: int
+    pair_id: str
+    channel: str
+    message: str
+    what: str
+    body: dict[str, Any]
+    ts: str | None
+    attempts: int
+    doubt: bool
+    created_at: datetime
+
+
+class ApprovedView(View, frozen=True, kw_only=True):
+    """An approval. `run_id` None: more people have to agree; `by` has who did, `needed` how many it takes."""
+
+    run_id: str | None
+    by: tuple[str, ...]
+    needed: int

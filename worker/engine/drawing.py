@@ -4,7 +4,7 @@ waits. Pure; the use case stores it in one go."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from connectors.kit.contract import Side
 from worker.engine.check import check
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Suspend, Take, Verdict
+from worker.engine.own_value import Put
 from worker.engine.plan import Change, FieldChange, Flow, Relied, relied_digest
 from worker.engine.transform import Unconvertible
 
@@ -64,6 +65,7 @@ class Drawing:
         self.settled: list[Subject] = []
         self.waiting: list[tuple[Subject, str, str | None]] = []
         self.notes: list[str] = []
+        self.lifted: list[tuple[Kind, str, str]] = []  # (kind, crm ref, rule): own values that are carried out or void
 
     def settle(self, subjects: Iterable[Subject]) -> None:
         self.settled.extend(subjects)
@@ -118,7 +120,7 @@ def draw_link(
     drawing: Drawing,
     flow: Flow,
     linked: Linked,
-    verdicts: list[tuple[FieldRule, Verdict]],
+    verdicts: Sequence[tuple[FieldRule, Verdict | Put]],
     new_id: Callable[[str], str],
     flapping: Mapping[tuple[Side, str, str], bool],
 ) -> None:
@@ -149,7 +151,7 @@ class _Drawn(msgspec.Struct, kw_only=True):
     waits: list[str] = []
 
 
-def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Verdict) -> None:
+def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Verdict | Put) -> None:
     linked = drawn.linked
     match verdict:
         case Agree():
@@ -165,6 +167,11 @@ def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Ver
             drawn.waits.append(f"{rule.path(verdict.side)}: {verdict.reason}")
         case Suspend():
             drawing.notes.append(f"{rule.key}: {verdict.reason}")
+        case Put():
+            drawing.answered.append((drawn.kind, linked.crm.ref, rule.key))
+            for side, field in verdict.changes.items():
+                drawn.fields[side].append(field)
+                drawn.why[side].append(f"{field.path}: a person's own value")
 
 
 def _draw_take(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Take | Fill) -> None:

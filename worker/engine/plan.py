@@ -24,7 +24,8 @@ FLOW_ORDER: tuple[Flow, ...] = ("customers", "items", "invoices", "payments")
 
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a change. `before` is the target's value as planned, `after` what is written, `seen` the
-    source's value that led to it; `overwrites` an edit on the target that the mapping's authority lets go."""
+    source's value that led to it; `overwrites` an edit on the target that the mapping's authority lets go. `both`: a
+    person's own value, written to each side for itself."""
 
     path: str
     rule: str
@@ -35,6 +36,7 @@ class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     seen_type: FieldType | None = None
     overwrites: Value = ABSENT
     empties: bool = False
+    both: bool = False
 
 
 class Relied(msgspec.Struct, frozen=True):
@@ -136,6 +138,7 @@ def fields_json(fields: Iterable[FieldChange]) -> str:
             "seen_type": (f.seen_type or f.type).value,
             "overwrites": to_json(f.overwrites),
             "empties": f.empties,
+            **({"both": True} if f.both else {}),
         }
         for f in fields
     ]
@@ -157,6 +160,7 @@ def fields_from_json(text: str) -> tuple[FieldChange, ...]:
             seen_type=seen,
             overwrites=from_json(kind, row["overwrites"]),
             empties=row["empties"],
+            both=row.get("both", False),
         )
 
     return tuple(one(row) for row in msgspec.json.decode(text))

@@ -22,9 +22,11 @@ from worker.store.runs import Run
 from worker.store.tables import runs as runs_table
 from worker.usecases.apply_plan import apply_plan
 from worker.usecases.office import Desk, Office, open_desk
+from worker.usecases.post_messages import tell_run
 from worker.usecases.propose_plan import Proposed, propose_plan
 from worker.usecases.pull import pull_pair
 from worker.usecases.reconcile_period import NotAMonth, reconcile_period
+from worker.usecases.settle_conflict import decided_changes
 
 SLICE_S = 45.0
 GIVE_WAY_S = 5.0
@@ -97,6 +99,8 @@ async def _end(
     async with office.db.write() as tx:
         not_before = await tx.now() + timedelta(seconds=wait_s) if wait_s else None
         await runs.end(tx, run, state, result=result, error=error, not_before=not_before)
+        if state != "queued":
+            await tell_run(tx, run, state)
     log.info("run.ended", run=run.id, what=run.what, state=state)
 
 
@@ -238,9 +242,30 @@ async def _reconcile(office: Office, run: Run) -> dict[str, Any]:
     return {"report_id": made.report_id, "ties": made.report.ties}
 
 
+async def _settle(office: Office, run: Run) -> dict[str, Any]:
+    """Carry out what somebody decided about one record, and nothing else; the rest stays as an open plan."""
+    desk = await _desk(office, run, fresh=run.plan_id is None)
+    plan_id = run.plan_id
+    if plan_id is None:
+        await pull_pair(desk)
+        proposed = await propose_plan(desk, run.id)
+        async with office.db.write() as tx:
+            chosen = await decided_changes(tx, desk.pair.id, proposed.plan_id, int(run.request["conflict"]))
+            if not chosen or not await plans.approve(
+                tx, proposed.plan_id, proposed.fingerprint, run.requested_by, only=chosen
+            ):
+                return {**_proposed(proposed), "states": {}}
+            await runs.set_plan(tx, run.id, proposed.plan_id)
+        plan_id = proposed.plan_id
+    done = await _carry_out(desk, run, plan_id)
+    rest = await propose_plan(desk, run.id)
+    return {**_proposed(rest), "states": done["states"]}
+
+
 WORK: dict[str, Callable[[Office, Run], Awaitable[dict[str, Any]]]] = {
     "preview": _preview,
     "apply": _apply,
     "sync": _sync,
     "reconcile": _reconcile,
+    "settle": _settle,
 }

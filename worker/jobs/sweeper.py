@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from worker.queue import LANES, Queue
 from worker.store import plans, runs
 from worker.store.database import Database
+from worker.usecases.start_due import start_due
 
 EVERY_S = 1.0
 log = structlog.get_logger()
@@ -20,6 +21,7 @@ async def sweep_once(db: Database, queue: Queue, woken: dict[str, float], now: f
     is on its way, or its worker died and the next round finds it."""
     async with db.write() as tx:
         await plans.expire_plans(tx)
+        await start_due(tx)
         due = [(run_id, lane) for lane in LANES for run_id in await runs.due(tx, lane)]
     number = 0
     for run_id, lane in due:

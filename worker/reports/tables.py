@@ -10,7 +10,7 @@ from decimal import Decimal
 from tabulate import tabulate
 
 from connectors.canon.values import currency_places, to_places
-from worker.engine.reconcile import Bridge, Category, Item, Period, Report
+from worker.engine.reconcile import Bridge, BridgeLine, Category, Item, Period, Report
 
 LABEL_WIDTH = 22  # with a figure of 12 and the gaps, a phone's 40 characters of code block
 SHOWN = 3  # faults in the headline; the rest is in the table of checks
@@ -147,10 +147,14 @@ def _alone(report: Report) -> bool:
 # --------------------------------------------------------------------------- the long table
 
 
+def _line_label(line: BridgeLine) -> str:
+    return f"tax {line.label}" if line.category is Category.TAX else line.label
+
+
 def _bridge_rows(bridge: Bridge) -> list[list[str]]:
     currency = bridge.currency
     rows = [[bridge.start_label, amount(bridge.start, currency), str(bridge.start_count) if bridge.start_count else ""]]
-    rows += [[line.label, amount(line.amount, currency), str(line.count)] for line in bridge.lines]
+    rows += [[_line_label(line), amount(line.amount, currency), str(line.count)] for line in bridge.lines]
     rows.append([f"= {bridge.end_label}, expected", amount(bridge.expected, currency), ""])
     if bridge.independent is None or bridge.unexplained is None:
         rows.append(["read", amount(bridge.read, currency), str(bridge.read_count)])

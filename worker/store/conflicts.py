@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -181,6 +182,16 @@ async def settle(tx: Unit, conflict: Conflict, decision: str, by: str) -> bool:
     return bool(result.rowcount)
 
 
+async def ask_anew(tx: Unit, conflict: Conflict, question: Question) -> None:
+    """The same open question with the values of now."""
+    digest = hashlib.blake2b(_json((question.crm, question.books)).encode(), digest_size=12).hexdigest()
+    await tx.run(
+        update(conflicts)
+        .where(conflicts.c.id == conflict.id, conflicts.c.state == "open")
+        .values(crm=_json(question.crm), books=_json(question.books), reason=question.reason, fingerprint=digest)
+    )
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody settled about a source, until a person lifts it. `detail`: the other side's ref, or a value."""
 
@@ -219,3 +230,45 @@ async def decided(tx: Unit, pair_id: str) -> dict[tuple[Side, Kind, str], list[D
         )
         found.setdefault((decision.side, decision.kind, decision.ref), []).append(decision)
     return found
+
+
+async def lift(tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], rule: str, verdict: str) -> None:
+    """A decision that is carried out, void, or taken back by a person."""
+    side, kind, ref = subject
+    await tx.run(
+        update(decisions)
+        .where(
+            decisions.c.pair_id == pair_id,
+            decisions.c.side == side,
+            decisions.c.kind == kind.value,
+            decisions.c.ref == ref,
+            decisions.c.rule == rule,
+            decisions.c.verdict == verdict,
+            decisions.c.lifted_at.is_(None),
+        )
+        .values(lifted_at=await tx.now())
+    )
+
+
+async def own_value_done(tx: Unit, pair_id: str, subject: tuple[Kind, str], rule: str, side: Side) -> None:
+    """One side has had its write of a person's own value; with both written the decision is carried out."""
+    kind, ref = subject
+    rows = await tx.all(
+        select(decisions).where(
+            decisions.c.pair_id == pair_id,
+            decisions.c.kind == kind.value,
+            decisions.c.ref == ref,
+            decisions.c.rule == rule,
+            decisions.c.verdict == "value",
+            decisions.c.lifted_at.is_(None),
+        )
+    )
+    for row in rows:
+        said = msgspec.json.decode(row["detail"])
+        said["done"] = [*said.get("done", []), side]
+        lifted = await tx.now() if set(said["done"]) == {"crm", "books"} else None
+        await tx.run(
+            update(decisions)
+            .where(decisions.c.id == row["id"])
+            .values(detail=msgspec.json.encode(said).decode(), lifted_at=lifted)
+        )

@@ -187,6 +187,24 @@ async def mapping_text(tx: Unit, pair_id: str, version: int) -> str:
     return text
 
 
+async def mapping_saved_by(tx: Unit, pair_id: str, version: int) -> str | None:
+    saved_by: str | None = await tx.scalar(
+        select(mappings.c.saved_by).where(mappings.c.pair_id == pair_id, mappings.c.version == version)
+    )
+    return saved_by
+
+
+async def pairs_of_channel(tx: Unit, channel: str) -> list[Pair]:
+    return [_pair(row) for row in await tx.all(select(pairs).where(pairs.c.channel == channel))]
+
+
+async def bind_channel(tx: Unit, pair_id: str, channel: str | None) -> None:
+    """A pair speaks in one channel, and a channel is one pair's: who had it before loses it."""
+    if channel is not None:
+        await tx.run(update(pairs).where(pairs.c.channel == channel).values(channel=None))
+    await tx.run(update(pairs).where(pairs.c.id == pair_id).values(channel=channel))
+
+
 class Taken(Exception):
     """Another pair writes that field already."""
 

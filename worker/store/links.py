@@ -8,8 +8,9 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import and_, delete, func, insert, select, tuple_
 
-from connectors.canon.fields import FieldType, from_json, to_json
+from connectors.canon.fields import FieldType, Value, from_json, to_json
 from connectors.canon.records import Kind
+from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side
 from worker.engine.merge import Base
 from worker.outside import new_id
@@ -189,6 +190,17 @@ async def store_bases(tx: Unit, rows: Sequence[tuple[str, str, Base, str]]) -> N
     ]
     if values:
         await tx.run(tx.upsert(bases), values)
+
+
+async def store_half_base(tx: Unit, link_id: str, rule: str, side: Side, value: Value, decision: str) -> None:
+    """One side of a base; the other stays as it was, or is unknown if there was none."""
+    text = msgspec.json.encode(to_json(value)).decode()
+    unknown = msgspec.json.encode(to_json(ABSENT)).decode()
+    row = {"link_id": link_id, "rule": rule, "crm": unknown, "books": unknown, "decision": decision,
+           "at": await tx.now(), side: text}  # fmt: skip
+    statement = tx.insert(bases)
+    changed = {name: statement.excluded[name] for name in (side, "decision", "at")}
+    await tx.run(statement.on_conflict_do_update(index_elements=["link_id", "rule"], set_=changed), [row])
 
 
 async def linked_and_alive(

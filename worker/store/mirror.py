@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
 
 from connectors.canon.records import AnyRecord, CreditNote, Kind, Payment, decode, encode, kind_of
 from connectors.kit.contract import Page, Side, Tombstone
 from worker.store.database import Unit, chunks
 from worker.store.tables import allocations, bad_rows, cursors, dirty, link_members, mirror
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -58,16 +60,26 @@ async def store_pages(tx: Unit, connection_id: str, pages: Sequence[Page], liste
     """Store pages in order, mark what moved, move the cursors."""
     now = await tx.now()
     scans = await _scan_numbers(tx, connection_id)
-    records = {(kind_of(r), r.ref): r for page in pages for r in page.records}
-    moved = await _store_records(tx, connection_id, list(records.values()), scans, now)
-    gone = [stone for page in pages for stone in page.gone]
+    latest = _latest(pages)
+    records = [said for said in latest if not isinstance(said, Tombstone)]
+    gone = [said for said in latest if isinstance(said, Tombstone)]
+    moved = await _store_records(tx, connection_id, records, scans, now)
     moved += await _store_tombstones(tx, connection_id, gone)
     await _store_bad_rows(tx, connection_id, pages, now)
     for kind in {kind for page in pages for kind in page.scanned}:
         await _finish_scan(tx, connection_id, kind, scans.get(kind.value, 0) + 1)
     await _move_cursors(tx, connection_id, pages, now)
     await mark_dirty(tx, listeners, moved)
-    return Stored(seen=len(records) + len(gone), moved=len(moved))
+    return Stored(seen=len(latest), moved=len(moved))
+
+
+def _latest(pages: Sequence[Page]) -> list[AnyRecord | Tombstone]:
+    """What the pages say last of each record: one that was restored after it was removed is there."""
+    latest: dict[tuple[Kind, str], AnyRecord | Tombstone] = {}
+    for page in pages:
+        latest.update({(kind_of(record), record.ref): record for record in page.records})
+        latest.update({(stone.kind, stone.ref): stone for stone in page.gone})
+    return list(latest.values())
 
 
 async def store_records(
@@ -110,6 +122,7 @@ async def _known_digests(
 async def _store_records(
     tx: Unit, connection_id: str, records: Sequence[AnyRecord], scans: Mapping[str, int], now: datetime
 ) -> list[tuple[Kind, str]]:
+    records = sorted(records, key=lambda record: (kind_of(record), record.ref))  # two writers lock in one order
     keys = [(kind_of(record), record.ref) for record in records]
     known = await _known_digests(tx, connection_id, keys)
     rows: list[dict[str, Any]] = []
@@ -138,7 +151,8 @@ async def _store_records(
         )
     if rows:
         await tx.run(tx.upsert(mirror, keep=("verified_at",)), rows)
-        await _store_allocations(tx, connection_id, [r for r, k in zip(records, keys, strict=True) if k in set(moved)])
+        news = set(moved)
+        await _store_allocations(tx, connection_id, [r for r, k in zip(records, keys, strict=True) if k in news])
     return moved
 
 
@@ -263,12 +277,17 @@ async def _move_cursors(tx: Unit, connection_id: str, pages: Sequence[Page], now
         await tx.run(tx.upsert(cursors, keep=("scan",)), rows)
 
 
+def stamp_of(at: datetime) -> int:
+    """The stamp of a marking at this time, in microseconds since 1970; a second one at the same time is one more.
+    Two markings of a record never have the same stamp, also by two writers who do not see each other."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
 async def mark_dirty(tx: Unit, listeners: Sequence[Listener], moved: Sequence[tuple[Kind, str]]) -> None:
     """Put records into the set of what has to be planned, once for each pair that listens."""
     if not moved or not listeners:
         return
     now = await tx.now()
-    top = await tx.scalar(select(func.max(dirty.c.stamp))) or 0
     rows = [
         {
             "pair_id": listener.pair_id,
@@ -276,20 +295,22 @@ async def mark_dirty(tx: Unit, listeners: Sequence[Listener], moved: Sequence[tu
             "kind": kind.value,
             "ref": ref,
             "since": now,
-            "stamp": top + 1,
+            "stamp": stamp_of(now),
             "waits": None,
             "reason": None,
             "waits_for": None,
             "refused": 0,
         }
         for listener in listeners
-        for kind, ref in dict.fromkeys(moved)
+        for kind, ref in sorted(set(moved))
     ]
     statement = tx.insert(dirty)
+    given = statement.excluded.stamp
+    risen = case((given > dirty.c.stamp, given), else_=dirty.c.stamp + 1)
     await tx.run(
         statement.on_conflict_do_update(
             index_elements=[c.name for c in dirty.primary_key],
-            set_={"stamp": statement.excluded.stamp, "waits": None, "reason": None, "waits_for": None, "refused": 0},
+            set_={"stamp": risen, "waits": None, "reason": None, "waits_for": None, "refused": 0},
         ),
         rows,
     )
@@ -333,24 +354,48 @@ async def _crm_members(tx: Unit, pair_id: str, books: Sequence[str]) -> list[str
 
 
 class DirtyRow(msgspec.Struct, frozen=True):
-    """One record to plan. `stamp` says which marking was read: only that one may be cleared."""
+    """One record to plan. `stamp` says which marking was read: only that one may be cleared. `parked`: nothing of
+    what it waits for has moved since it was last looked at."""
 
     side: Side
     kind: Kind
     ref: str
     stamp: int
+    parked: bool = False
+
+
+async def all_dirty(tx: Unit, pair_id: str, settings: str) -> list[DirtyRow]:
+    """The pair's whole dirty set, oldest first, read once for a plan: what is marked while the plan is drawn keeps
+    its place, for its stamp is another. What waits under the same `settings` (mapping and catalogues) is parked."""
+    rows = await tx.rows(
+        select(dirty.c.side, dirty.c.kind, dirty.c.ref, dirty.c.stamp, dirty.c.waits)
+        .where(dirty.c.pair_id == pair_id)
+        .order_by(dirty.c.since, dirty.c.side, dirty.c.kind, dirty.c.ref)
+    )
+    return [DirtyRow(side, Kind(kind), ref, stamp, waits == settings) for side, kind, ref, stamp, waits in rows]
 
 
 async def dirty_rows(tx: Unit, pair_id: str, kinds: Sequence[tuple[Side, Kind]], settings: str) -> list[DirtyRow]:
-    """Everything to plan of some kinds, oldest first. What was parked under the same `settings` (mapping and
-    catalogues) waits on: its own values have not moved either, or it would have been marked again."""
-    wanted = or_(*(and_(dirty.c.side == side, dirty.c.kind == kind.value) for side, kind in kinds))
-    rows = await tx.rows(
-        select(dirty.c.side, dirty.c.kind, dirty.c.ref, dirty.c.stamp)
-        .where(dirty.c.pair_id == pair_id, wanted, or_(dirty.c.waits.is_(None), dirty.c.waits != settings))
-        .order_by(dirty.c.since, dirty.c.side, dirty.c.kind, dirty.c.ref)
-    )
-    return [DirtyRow(side, Kind(kind), ref, stamp) for side, kind, ref, stamp in rows]
+    """What a plan of some kinds would look at now, oldest first."""
+    return Dirt(await all_dirty(tx, pair_id, settings)).due(*kinds)
+
+
+class Dirt:
+    """The dirty set as one plan reads it."""
+
+    def __init__(self, rows: Sequence[DirtyRow]) -> None:
+        self._rows = {(row.side, row.kind, row.ref): row for row in rows}
+
+    def due(self, *kinds: tuple[Side, Kind]) -> list[DirtyRow]:
+        """What is to be looked at, oldest first."""
+        return [row for row in self._rows.values() if not row.parked and (row.side, row.kind) in kinds]
+
+    def refs(self, side: Side, kind: Kind) -> list[str]:
+        """All of a kind, parked ones too."""
+        return [row.ref for row in self._rows.values() if (row.side, row.kind) == (side, kind)]
+
+    def row(self, side: Side, kind: Kind, ref: str) -> DirtyRow | None:
+        return self._rows.get((side, kind, ref))
 
 
 async def clear_dirty(tx: Unit, pair_id: str, rows: Sequence[DirtyRow]) -> None:
@@ -367,14 +412,17 @@ async def clear_dirty(tx: Unit, pair_id: str, rows: Sequence[DirtyRow]) -> None:
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that nothing can be done for until it, the settings, or what it waits for change."""
+    """A record that nothing can be done for until it, the settings, or what it waits for change. `again`: it says
+    why it waits, and every plan looks at it (its time may come, or a planned change of it may come to nothing).
+    `reason` None: it waits without a word."""
 
     side: Side
     kind: Kind
     ref: str
-    reason: str
+    reason: str | None
     waits_for: str | None = None
     refused: bool = False
+    again: bool = False
 
 
 async def park_dirty(
@@ -393,13 +441,14 @@ async def park_dirty(
             dirty.c.kind == _p("kind"),
             dirty.c.ref == _p("ref"),
         )
-        .values(waits=settings, reason=_p("reason"), waits_for=_p("waits_for"), refused=_p("refused"))
+        .values(waits=_p("waits"), reason=_p("reason"), waits_for=_p("waits_for"), refused=_p("refused"))
     )
     values = [
         {
             "p_side": row.side,
             "p_kind": row.kind.value,
             "p_ref": row.ref,
+            "p_waits": None if row.again else settings,
             "p_reason": row.reason,
             "p_waits_for": row.waits_for,
             "p_refused": int(row.refused),

@@ -20,7 +20,7 @@ from sqlalchemy import and_, func, insert, or_, select, update
 from worker.store.database import Unit
 from worker.store.tables import outbox
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)
 OPEN = ("pending", "sending")
 
 
@@ -47,8 +47,15 @@ async def put(tx: Unit, pair_id: str, channel: str, message: str, what: str, bod
     await tx.run(insert(outbox), [row])
 
 
+async def is_due(tx: Unit) -> bool:
+    """Whether any letter may go now."""
+    now = await tx.now()
+    due = and_(outbox.c.state.in_(OPEN), or_(outbox.c.not_before.is_(None), outbox.c.not_before <= now))
+    return await tx.scalar(select(outbox.c.id).where(due).limit(1)) is not None
+
+
 async def claim(tx: Unit) -> list[Letter]:
-    """The next letter of each channel that has one whose time has come; each is this caller's for half a minute."""
+    """The next letter of each channel that has one whose time has come; each is this caller's for a minute."""
     now = await tx.now()
     first = select(func.min(outbox.c.id)).where(outbox.c.state.in_(OPEN)).group_by(outbox.c.channel)
     rows = await tx.all(
@@ -142,11 +149,9 @@ async def later(tx: Unit, letter_id: int, wait_s: float, error: str, *, doubt: b
 async def counts(tx: Unit) -> dict[str, int]:
     """Letters that wait or were refused, by state."""
     rows = await tx.rows(
-        select(outbox.c.state, func.count())
-        .where(outbox.c.state.in_((*OPEN, "refused")))
-        .group_by(outbox.c.state)
+        select(outbox.c.state, func.count()).where(outbox.c.state.in_((*OPEN, "refused"))).group_by(outbox.c.state)
     )
-    return {state: number for state, number in rows}
+    return dict(rows)
 
 
 async def set_aside(tx: Unit, pair_id: str, limit: int = 20) -> list[dict[str, Any]]:

@@ -68,9 +68,17 @@ def _json(value: Any) -> str:
     return msgspec.json.Encoder(decimal_format="string").encode(value).decode()
 
 
-async def ask(tx: Unit, pair_id: str, what: str, request: Mapping[str, Any], by: str, lane: Lane = "realtime") -> str:
+async def ask(
+    tx: Unit,
+    pair_id: str,
+    what: str,
+    request: Mapping[str, Any],
+    by: str,
+    lane: Lane = "realtime",
+    run_id: str | None = None,
+) -> str:
     """Write down what somebody wants. A worker finds it, woken or not."""
-    run_id = new_id("run")
+    run_id = run_id if run_id is not None else new_id("run")
     await tx.run(
         insert(runs),
         [{"id": run_id, "pair_id": pair_id, "what": what, "lane": lane, "state": "queued", "request": _json(request),

@@ -98,9 +98,7 @@ async def move_on(tx: Unit, schedule: Schedule) -> bool:
     _, following = _due(schedule.words, schedule.time_zone, await tx.now(), schedule.next_due)
     result = await tx.run(
         update(schedules)
-        .where(
-            schedules.c.id == schedule.id, schedules.c.next_due == schedule.next_due, schedules.c.paused == 0
-        )
+        .where(schedules.c.id == schedule.id, schedules.c.next_due == schedule.next_due, schedules.c.paused == 0)
         .values(next_due=following)
     )
     return bool(result.rowcount)

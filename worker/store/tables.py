@@ -437,6 +437,16 @@ changes = Table(
     ),
 )
 
+# Who agreed to a plan that needs more than one; `covers` is what of it.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("plan_id", ID, ForeignKey("plans.id"), primary_key=True),
+    Column("approver", REF, primary_key=True),
+    Column("covers", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
 conflicts = Table(
     "conflicts",
     metadata,
@@ -446,8 +456,8 @@ conflicts = Table(
     Column("what", WORD, nullable=False),  # field | match | create | document
     Column("kind", WORD, nullable=False),
     Column("link_id", ID),
-    Column("rule", REF),
-    Column("side", WORD),
+    Column("rule", REF, nullable=False),
+    Column("side", WORD, nullable=False),
     Column("ref", REF, nullable=False),
     Column("title", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -465,6 +475,7 @@ conflicts = Table(
     Index(
         "uq_conflicts_open",
         "pair_id",
+        "side",
         "kind",
         "ref",
         "rule",
@@ -503,7 +514,7 @@ tallies = Table(
     Column("kind", WORD, nullable=False),
     Column("ref", REF, nullable=False),
     Column("rule", REF, nullable=False),
-    Column("what", WORD, nullable=False),  # changed | removed | emptied | flipped
+    Column("what", REF, nullable=False),  # changed | removed | emptied:<path> | field
     Column("at", Instant, nullable=False),
     Index("ix_tallies_window", "pair_id", "what", "at"),
     Index("ix_tallies_field", "pair_id", "kind", "ref", "rule", "at"),
@@ -575,11 +586,12 @@ outbox = Table(
     Column("message", REF, nullable=False),
     Column("what", WORD, nullable=False),
     Column("body", Text, nullable=False),
-    Column("state", WORD, nullable=False),  # pending | sending | sent | refused
+    Column("state", WORD, nullable=False),  # pending | sending | sent | superseded | refused
     Column("slack_ts", WORD),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("not_before", Instant),
     Column("error", Text),
     Column("created_at", Instant, nullable=False),
     Index("ix_outbox_due", "state", "channel", "id"),
+    Index("ix_outbox_message", "message", "channel"),
 )

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from connectors.canon.fields import read, to_json
+from connectors.canon.fields import Value, read, to_json
 from connectors.canon.records import AnyRecord, Kind
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side
 from worker.engine.guard import tallied
 from worker.engine.merge import Base
 from worker.engine.plan import Change, FieldChange
-from worker.store import audit, billing, links, mirror, plans
+from worker.store import audit, billing, conflicts, links, mirror, plans
 from worker.store.billing import NewDocument
 from worker.store.database import Unit
 from worker.store.links import NewLink, Provenance
@@ -94,6 +94,19 @@ async def _agree(tx: Unit, desk: Desk, done: Sequence[Answered], listeners: Sequ
     await links.store_bases(
         tx, [row for a in done if a.change.operation == "update" for row in _bases(a, a.change.link_id)]
     )
+    await _own_values(tx, desk, done)
+
+
+async def _own_values(tx: Unit, desk: Desk, done: Sequence[Answered]) -> None:
+    """A person's own value is on one side now: that side of the base says so, and the decision knows."""
+    for answer in done:
+        change = answer.change
+        for field in change.fields:
+            if field.both and change.link_id is not None and isinstance(answer.outcome, Done):
+                value = _stored(field, answer.outcome.stored)
+                await links.store_half_base(tx, change.link_id, field.rule, change.side, value, change.id)
+                ref = change.ref if change.side == "crm" else change.source_ref
+                await conflicts.own_value_done(tx, desk.pair.id, (change.kind, ref or ""), field.rule, change.side)
 
 
 async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
@@ -105,6 +118,9 @@ async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
     await links.store_bases(
         tx, [row for answer, link in zip(made, stored, strict=True) for row in _bases(answer, link.id)]
     )
+    for answer in made:  # a record that waited for its first document has a counterpart now: it waits no more
+        source = Listener(desk.pair.id, OTHER[answer.change.side])
+        await mirror.mark_dirty(tx, [source], [(answer.change.kind, answer.change.source_ref)])
 
 
 def _ref(answer: Answered) -> str:
@@ -130,12 +146,17 @@ def _bases(answer: Answered, link_id: str | None) -> list[tuple[str, str, Base, 
     return [
         (link_id, field.rule, _base(answer.change.side, field, answer.outcome.stored), answer.change.id)
         for field in answer.change.fields
+        if not field.both
     ]
 
 
-def _base(target: Side, field: FieldChange, stored: AnyRecord | None) -> Base:
+def _stored(field: FieldChange, stored: AnyRecord | None) -> Value:
     told = read(stored, field.path) if stored is not None else ABSENT
-    value = told if told is not ABSENT else field.after
+    return told if told is not ABSENT else field.after
+
+
+def _base(target: Side, field: FieldChange, stored: AnyRecord | None) -> Base:
+    value = _stored(field, stored)
     return Base(crm=value, books=field.seen) if target == "crm" else Base(crm=field.seen, books=value)
 
 

@@ -280,7 +280,7 @@ def _draw_deal(
             return nothing
         _unwon(ledger, drawing, deal.ref, deal, known, documents)
         return nothing
-    if any(d.verdict in ("not_needed", "leave") for d in customers.decisions.get(("crm", Kind.DEAL, deal.ref), [])):
+    if any(d.verdict in ("not_needed", "not_billable", "leave") for d in customers.decisions.get(("crm", Kind.DEAL, deal.ref), [])):
         drawing.settle([subject])
         return nothing
     return _draw_positions(ledger, drawing, deal, planned, {row.seq: row for row in known}, documents, customers)

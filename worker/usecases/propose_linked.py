@@ -7,14 +7,15 @@ from datetime import timedelta
 
 import msgspec
 
-from connectors.canon.fields import FieldType
+from connectors.canon.fields import FieldType, Value, read
 from connectors.canon.records import AnyRecord, Item, Kind
 from connectors.kit.contract import Side, Tombstone
 from worker.engine.drawing import Asked, Drawing, Linked, Subject, draw_create, draw_link, title_of
 from worker.engine.mapping import CustomersFlow, FieldRule, ItemsFlow
 from worker.engine.match import Index, Match, OpenIntent, match_all, parked, twins
+from worker.engine.merge import Verdict, merge_record
 from worker.engine.merge import flapping as is_flapping
-from worker.engine.merge import merge_record
+from worker.engine.own_value import OwnValue, Put, own_changes, still_to_write
 from worker.engine.plan import Change, Flow, marker
 from worker.outside import new_id
 from worker.store import conflicts as asked_store
@@ -138,10 +139,29 @@ async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, items: Sequence
             drawing,
             scope.flow,
             Linked(link_id=link.id, crm=crm, books=books, subjects=tuple(members)),
-            verdicts,
+            _with_own_values(scope, drawing, crm, books, verdicts),
             new_id,
             flaps,
         )
+
+
+def _with_own_values(
+    scope: Scope, drawing: Drawing, crm: AnyRecord, books: AnyRecord, verdicts: Sequence[tuple[FieldRule, Verdict]]
+) -> list[tuple[FieldRule, Verdict | Put]]:
+    """Where a person settled on a value of their own, that is written to both sides instead of what the merge says."""
+    said = {d.rule: msgspec.json.decode(d.detail, type=OwnValue) for d in scope.decided("crm", crm.ref, "value")}
+    found: list[tuple[FieldRule, Verdict | Put]] = []
+    for rule, verdict in verdicts:
+        own = said.get(rule.key)
+        now: dict[Side, Value] = {"crm": read(crm, rule.path("crm")), "books": read(books, rule.path("books"))}
+        left = still_to_write(rule, own, now["crm"], now["books"]) if own is not None else None
+        if own is not None and left:
+            found.append((rule, Put(own_changes(rule, own, now, left))))
+            continue
+        if own is not None:
+            drawing.lifted.append((scope.kind, crm.ref, rule.key))
+        found.append((rule, verdict))
+    return found
 
 
 async def _posted(tx: Unit, scope: Scope, customers: Sequence[str]) -> set[str]:

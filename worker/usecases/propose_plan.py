@@ -147,6 +147,8 @@ async def _store(
 async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing) -> None:
     """Bases that moved by agreement, records that leave the dirty set, records that wait."""
     await links.store_bases(tx, drawing.bases)
+    for kind, ref, rule in drawing.lifted:
+        await conflict_store.lift(tx, desk.pair.id, ("crm", kind, ref), rule, "value")
     rows = {
         Subject(row.side, row.kind, row.ref): row
         for row in await mirror.dirty_rows(

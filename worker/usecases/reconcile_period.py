@@ -16,6 +16,7 @@ from connectors.kit.contract import Figures, Side
 from worker.engine.billing import BillingRules, Position, PositionDocument
 from worker.engine.drawing import title_of
 from worker.engine.reconcile import (
+    Accepted,
     Excluded,
     Header,
     Ledger,
@@ -28,7 +29,7 @@ from worker.engine.reconcile import (
 )
 from worker.reports import record
 from worker.reports.tables import headline
-from worker.store import audit, billing, connections, mirror, plans, reports
+from worker.store import audit, billing, conflicts, connections, mirror, plans, reports
 from worker.store.billing import PositionRow
 from worker.store.database import Unit
 from worker.usecases.office import SIDES, Desk
@@ -161,6 +162,7 @@ async def _deals(
 ) -> tuple[LedgerDeal, ...]:
     rules = BillingRules(zone=zone, cut_over=desk.mapping.cut_over, basis=desk.mapping.deal_amount)
     waiting = await _waiting(tx, desk)
+    accepted = await _accepted(tx, desk)
     paid = _paid_field(desk)
     found = []
     for deal in await mirror.load_all(tx, desk.pair.crm, Kind.DEAL):
@@ -174,6 +176,7 @@ async def _deals(
                 rules,
                 billing=tuple(_position(row) for row in rows) if billed else None,
                 was_won=bool(billed),
+                accepted=accepted.get(deal.ref),
                 waiting=waiting.get(deal.ref),
                 marked=_marked(deal, paid),
             )
@@ -197,6 +200,18 @@ async def _waiting(tx: Unit, desk: Desk) -> dict[str, dict[str, Waiting]]:
     if plan is not None:
         for stored in await plans.read_changes(tx, plan.id, ["held"], flow="invoices"):
             found.setdefault(stored.change.source_ref, {})[""] = Waiting(why=stored.reason or "held")
+    return found
+
+
+async def _accepted(tx: Unit, desk: Desk) -> dict[str, Accepted]:
+    """Deals that are not billed, by one person's word and a second one's."""
+    found = {}
+    for (side, kind, ref), said in (await conflicts.decided(tx, desk.pair.id)).items():
+        if side != "crm" or kind is not Kind.DEAL:
+            continue
+        agreed = [d for d in said if d.verdict == "not_billable"]
+        if agreed:
+            found[ref] = msgspec.json.decode(agreed[-1].detail, type=Accepted)
     return found
 
 

@@ -7,18 +7,20 @@ from typing import Any
 
 import msgspec
 
-from connectors.canon.fields import FieldType, Value, from_json, key, read
+from connectors.canon.fields import FieldType, Value, from_json, key, read, to_json
 from connectors.canon.records import Kind
 from connectors.canon.values import ABSENT
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Base
-from worker.store import audit, links, mirror
+from worker.engine.own_value import own_value
+from worker.store import audit, links, mirror, plans
 from worker.store import conflicts as store
 from worker.store.conflicts import Conflict, Decision
 from worker.store.database import Unit
 from worker.store.links import NewLink
 from worker.store.mirror import Listener
 from worker.usecases.office import OTHER, SIDES, Desk
+from worker.usecases.post_messages import tell_conflict
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "field": ("crm", "books", "value"),
@@ -57,11 +59,12 @@ async def settle_conflict(desk: Desk, number: int, choice: str, by: str, value: 
         if conflict.state != "open":
             return _settled(conflict, first=False, by=conflict.decided_by or "", decision=conflict.decision or "")
         if conflict.question.what == "field" and await _moved(tx, desk, conflict):
-            await _wake(tx, desk, conflict)
+            await _show_again(tx, desk, conflict)
             return _settled(conflict, first=True, by=by, decision=choice, moved=True)
         await _carry_out(tx, desk, conflict, choice, by, value)
         await store.settle(tx, conflict, choice, by)
         await _wake(tx, desk, conflict)
+        await tell_conflict(tx, desk.pair, number)
         await audit.append(tx, desk.pair.id, [_entry(conflict, choice, by)])
         return _settled(conflict, first=True, by=by, decision=choice)
 
@@ -80,6 +83,23 @@ def _rule(desk: Desk, conflict: Conflict) -> FieldRule:
     return found
 
 
+async def _show_again(tx: Unit, desk: Desk, conflict: Conflict) -> None:
+    """What was answered is not what is there now: the same question is asked with the values of now. If they can
+    not be shown (a record went), the next plan says what became of it."""
+    now = await _values(tx, desk, conflict)
+    await _wake(tx, desk, conflict)
+    if now is None:
+        asked = conflict.question
+        await store.obsolete(tx, desk.pair.id, [(asked.kind, asked.ref, asked.rule)])
+        await tell_conflict(tx, desk.pair, conflict.number)
+        return
+    question = msgspec.structs.replace(
+        conflict.question, crm=to_json(now["crm"]), books=to_json(now["books"]), reason="it changed since it was asked"
+    )
+    await store.ask_anew(tx, conflict, question)
+    await tell_conflict(tx, desk.pair, conflict.number)
+
+
 def _types(rule: FieldRule) -> tuple[FieldType, FieldType]:
     return rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT
 
@@ -87,25 +107,38 @@ def _types(rule: FieldRule) -> tuple[FieldType, FieldType]:
 async def _moved(tx: Unit, desk: Desk, conflict: Conflict) -> bool:
     """Whether a value is no longer the one that was shown."""
     question, rule = conflict.question, _rule(desk, conflict)
-    link = (await links.get_links(tx, [question.link_id or ""])).get(question.link_id or "")
-    if link is None:
+    now = await _values(tx, desk, conflict)
+    if now is None:
         return True
     shown = {"crm": question.crm, "books": question.books}
-    for side, kind in zip(SIDES, _types(rule), strict=True):
-        ref = link.ref(side) or ""
+    region = desk.mapping.region
+    return any(
+        key(kind, now[side], region) != key(kind, from_json(kind, shown[side]), region)
+        for side, kind in zip(SIDES, _types(rule), strict=True)
+    )
+
+
+async def _values(tx: Unit, desk: Desk, conflict: Conflict) -> dict[str, Value] | None:
+    """What both sides hold now, as far as the mirror knows; None: a record or the link is gone."""
+    question, rule = conflict.question, _rule(desk, conflict)
+    link = (await links.get_links(tx, [question.link_id or ""])).get(question.link_id or "")
+    found: dict[str, Value] = {}
+    for side in SIDES:
+        ref = (link.ref(side) if link is not None else None) or ""
         record = (await mirror.load(tx, desk.pair.connection(side), question.kind, [ref])).get(ref)
         if record is None:
-            return True
-        now = key(kind, read(record, rule.path(side)), desk.mapping.region)
-        if now != key(kind, from_json(kind, shown[side]), desk.mapping.region):
-            return True
-    return False
+            return None
+        found[side] = read(record, rule.path(side))
+    return found
 
 
 async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: str, value: Any) -> None:
     question = conflict.question
     if question.what == "field":
-        await _keep(tx, desk, conflict, choice, value)
+        if choice == "value":
+            await _decide_own_value(tx, desk, conflict, by, str(value if value is not None else ""))
+        else:
+            await _keep(tx, desk, conflict, choice)
         return
     verdict = {"create": "create", "not-needed": "not_needed", "leave": "leave"}.get(choice, choice)
     details = [str(value)] if choice == "same" else [str(c["ref"]) for c in question.candidates] or [""]
@@ -130,12 +163,29 @@ async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: 
         )
 
 
-async def _keep(tx: Unit, desk: Desk, conflict: Conflict, choice: str, value: Any) -> None:
-    """Move the base so that the kept side is the only one that changed: the next plan then takes its value over.
-    With a value of one's own both sides are written: it is put to the CRM's side of the base as the edit."""
+async def _decide_own_value(tx: Unit, desk: Desk, conflict: Conflict, by: str, text: str) -> None:
+    """A value of one's own: a decision that the next plan writes to both sides."""
     question, rule = conflict.question, _rule(desk, conflict)
-    if choice == "value":
-        raise NotAChoice("edit the field in one of the two systems, then keep that one")
+    crm_type, books_type = _types(rule)
+    said = own_value(
+        rule, text, from_json(crm_type, question.crm), from_json(books_type, question.books), desk.mapping.region
+    )
+    if isinstance(said, str):
+        raise NotAChoice(said)
+    decision = Decision(
+        side="crm",
+        kind=question.kind,
+        ref=question.ref,
+        verdict="value",
+        rule=rule.key,
+        detail=msgspec.json.encode(said).decode(),
+    )
+    await store.decide(tx, desk.pair.id, decision, by)
+
+
+async def _keep(tx: Unit, desk: Desk, conflict: Conflict, choice: str) -> None:
+    """Move the base so that the kept side is the only one that changed: the next plan then takes its value over."""
+    question, rule = conflict.question, _rule(desk, conflict)
     crm_type, books_type = _types(rule)
     crm, books = from_json(crm_type, question.crm), from_json(books_type, question.books)
     old = question.base if isinstance(question.base, dict) else None
@@ -168,3 +218,20 @@ def _entry(conflict: Conflict, choice: str, by: str) -> audit.Entry:
         before={"crm": question.crm, "books": question.books},
         detail={"conflict": conflict.number},
     )
+
+
+async def decided_changes(tx: Unit, pair_id: str, plan_id: str, number: int) -> list[str]:
+    """Of a plan, the changes that carry out one answer: those of the records that the question was about. Never
+    money: that goes through a preview."""
+    conflict = await store.get(tx, pair_id, number)
+    if conflict is None or conflict.state != "settled":
+        return []
+    question = conflict.question
+    found = []
+    for stored in await plans.read_changes(tx, plan_id, ["planned"]):
+        change = stored.change
+        about = (OTHER[change.side], change.source_kind, change.source_ref), (change.side, change.kind, change.ref)
+        linked = question.link_id is not None and change.link_id == question.link_id
+        if not change.is_money and (linked or (question.side, question.kind, question.ref) in about):
+            found.append(change.id)
+    return found

@@ -175,8 +175,8 @@ def upgrade() -> None:
         sa.Column("what", sa.String(length=40), nullable=False),
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("link_id", sa.String(length=40), nullable=True),
-        sa.Column("rule", sa.String(length=200), nullable=True),
-        sa.Column("side", sa.String(length=40), nullable=True),
+        sa.Column("rule", sa.String(length=200), nullable=False),
+        sa.Column("side", sa.String(length=40), nullable=False),
         sa.Column("ref", sa.String(length=200), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -197,7 +197,7 @@ def upgrade() -> None:
     with op.batch_alter_table("conflicts", schema=None) as batch_op:
         batch_op.create_index(
             "uq_conflicts_open",
-            ["pair_id", "kind", "ref", "rule"],
+            ["pair_id", "side", "kind", "ref", "rule"],
             unique=True,
             sqlite_where=sa.text("state = 'open'"),
             postgresql_where=sa.text("state = 'open'"),
@@ -371,7 +371,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("ref", sa.String(length=200), nullable=False),
         sa.Column("rule", sa.String(length=200), nullable=False),
-        sa.Column("what", sa.String(length=40), nullable=False),
+        sa.Column("what", sa.String(length=200), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["pair_id"], ["pairs.id"], name=op.f("fk_tallies_pair_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tallies")),

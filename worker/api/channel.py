@@ -1,0 +1,249 @@
+"""What a channel asks of the worker beyond the common verbs: its pair, approvals, one conflict, the keys that buttons
+are signed with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
+
+from connectors.canon.records import Kind
+from connectors.kit.contract import Side
+from connectors.kit.errors import ConnectorError
+from worker.api import views
+from worker.api.client import SHOWN, Api, Problem, _conflict
+from worker.engine.mapping import Mapping as PairMapping
+from worker.engine.mapping import MappingError, parse
+from worker.engine.own_value import may_prefer, takes_own_value
+from worker.house import House
+from worker.store import approvals, audit, conflicts, connections, links, mirror, plans, runs, schedules
+from worker.store.conflicts import Conflict
+from worker.store.database import Unit
+from worker.store.tables import cursors
+from worker.usecases.approve_plan import NotThatPlan, OwnRules, Part, approve_plan
+from worker.usecases.connect import Refused
+from worker.usecases.post_messages import Tell, card_message, run_message, tell_conflict, tell_plan
+from worker.usecases.prefer_side import NotOffered, prefer_side
+
+OVER = {
+    "superseded": "replaced by a newer preview",
+    "applying": "being applied",
+    "applied": "applied",
+    "discarded": "discarded",
+    "expired": "too old: a preview is good for a day",
+}
+
+
+class ChannelApi(Api):
+    """The verbs of a Slack channel."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self._db = house.db
+
+    def button_keys(self) -> tuple[bytes, ...]:
+        """Keys to sign buttons with, the newest first; older ones still verify."""
+        return self._house.vault.derived("slack buttons")
+
+    # ----------------------------------------------------------------- channels
+
+    async def pair_of(self, channel: str) -> views.PairView | None:
+        async with self._db.read() as tx:
+            found = await connections.pairs_of_channel(tx, channel)
+        return await self._pair_view(found[0]) if found else None
+
+    async def pair_by_id(self, pair_id: str) -> views.PairView:
+        async with self._db.read() as tx:
+            pair = await connections.get_pair(tx, pair_id)
+        return await self._pair_view(pair)
+
+    async def bind(self, name: str, channel: str, by: str) -> views.PairView:
+        """The pair of that name speaks in this channel from now on."""
+        view = await self.find_pair(name)
+        async with self._db.write() as tx:
+            await connections.bind_channel(tx, view.id, channel)
+            entry = audit.Entry(action="pair.bound", actor=by, subject=view.id, detail={"channel": channel})
+            await audit.append(tx, view.id, [entry])
+        return view
+
+    # ----------------------------------------------------------------- plans
+
+    async def plan(self, plan_id: str, limit: int | None = SHOWN) -> views.PlanView:
+        """A plan, with who agreed to it and how many have to."""
+        view = await super().plan(plan_id, limit)
+        async with self._db.read() as tx:
+            row = await plans.get_plan(tx, plan_id)
+            if row is None:
+                raise Problem(f"There is no plan {plan_id}.")
+            mapping = await _mapping(tx, row.pair_id, row.mapping_version)
+            agreed = await approvals.given(tx, plan_id)
+        limits = mapping.guards.approvals
+        over = limits is not None and row.summary.net.get(limits.currency, 0) > limits.over
+        return msgspec.structs.replace(
+            view,
+            pair_id=row.pair_id,
+            run_id=row.run_id,
+            mapping_version=row.mapping_version,
+            agreed=agreed,
+            approvers_needed=limits.approvers if over and limits is not None else 1,
+            limit=f"{limits.currency} {limits.over:,}" if over and limits is not None else None,
+        )
+
+    async def approve(
+        self, plan_id: str, fingerprint: str, by: str, part: Part, tell: Mapping[str, Any]
+    ) -> views.ApprovedView:
+        """Agree to a plan as it was shown. Raises Problem if it is not that plan any more, naming who was first."""
+        try:
+            async with self._db.write() as tx:
+                told = await _told_in(tx, plan_id, tell)
+                approved = await approve_plan(tx, plan_id, fingerprint, by, part, told)
+        except NotThatPlan as error:
+            who = f" by {error.by}" if error.by is not None and error.state in ("applying", "applied") else ""
+            raise Problem(f"This plan is {OVER.get(error.state, 'not the one that was shown')}{who}.", None) from error
+        except OwnRules as error:
+            message = "You saved the mapping that this plan follows, so somebody else has to approve it."
+            raise Problem(message, "Ask another approver to press Apply.") from error
+        except LookupError as error:
+            raise Problem(f"{error.args[0]}.", "/tieout preview makes a new one.") from error
+        if approved.run_id is not None:
+            await self._house.queue.wake(approved.run_id, "realtime")
+        return views.ApprovedView(**msgspec.structs.asdict(approved))
+
+    async def discard(self, plan_id: str, by: str) -> None:
+        await super().discard(plan_id, by)
+        async with self._db.write() as tx:
+            row = await plans.get_plan(tx, plan_id)
+            if row is not None:
+                await tell_plan(tx, row.pair_id, plan_id)
+
+    async def ask_once(self, once: str, pair_id: str, what: str, by: str, request: Mapping[str, Any]) -> str:
+        """As `ask`; the same `once` again is the same run, so that a second press starts nothing."""
+        run_id = f"run_{once}"
+        async with self._db.write() as tx:
+            if await runs.get(tx, run_id) is not None:
+                return run_id
+            await runs.ask(tx, pair_id, what, request, by, run_id=run_id)
+        await self._house.queue.wake(run_id, "realtime")
+        return run_id
+
+    # ----------------------------------------------------------------- conflicts
+
+    async def conflict(self, pair_id: str, number: int) -> views.ConflictView:
+        """One conflict, open or over, and how it may be answered."""
+        async with self._db.read() as tx:
+            pair = await connections.get_pair(tx, pair_id)
+            found = await conflicts.get(tx, pair_id, number)
+            mapping = await _mapping(tx, pair_id, pair.mapping_version)
+        if found is None:
+            raise Problem(f"There is no conflict {number}.", "/tieout conflicts lists what is open.")
+        return _answerable(_conflict(found, await self._titles(pair)), found, mapping)
+
+    async def conflicts(self, pair_id: str) -> list[views.ConflictView]:
+        async with self._db.read() as tx:
+            pair = await connections.get_pair(tx, pair_id)
+            found = await conflicts.open_conflicts(tx, pair_id)
+            mapping = await _mapping(tx, pair_id, pair.mapping_version)
+        titles = await self._titles(pair)
+        return [_answerable(_conflict(conflict, titles), conflict, mapping) for conflict in found]
+
+    async def settle_and_write(
+        self, pair_id: str, number: int, choice: str, by: str, value: str | None = None
+    ) -> views.SettledView:
+        """Settle a conflict and carry the answer out at once, alone: the rest of what is planned stays a plan."""
+        settled = await self.settle(pair_id, number, choice, by, value)
+        if settled.first and not settled.moved:
+            async with self._db.read() as tx:
+                pair = await connections.get_pair(tx, pair_id)
+            request: dict[str, Any] = {"conflict": number}
+            if pair.channel is not None:
+                tell = Tell(channel=pair.channel, message=card_message(pair_id, number), user=by, quiet=True)
+                request["tell"] = msgspec.to_builtins(tell)
+            await self.ask(pair_id, "settle", by, request)
+        return settled
+
+    async def put_off(self, pair_id: str, number: int, note: str) -> None:
+        """Leave a conflict open, and say on its card who did."""
+        async with self._db.write() as tx:
+            await tell_conflict(tx, await connections.get_pair(tx, pair_id), number, note)
+
+    async def prefer(self, pair_id: str, number: int, side: Side, by: str) -> views.SettledView:
+        """Give a side the authority over this conflict's field from now on, and settle this one that way."""
+        async with self._db.read() as tx:
+            found = await conflicts.get(tx, pair_id, number)
+        if found is None or found.question.what != "field":
+            raise Problem(f"There is no field in conflict {number}.", "/tieout conflicts lists what is open.")
+        try:
+            await prefer_side(self._house.office, pair_id, found.question.kind, found.question.rule, side, by)
+        except (NotOffered, LookupError) as error:
+            raise Problem(f"{str(error.args[0]).capitalize()}.", "Settle this one by itself.") from error
+        except (MappingError, Refused) as error:
+            raise Problem("The mapping would not stand with that rule; nothing was saved.", None) from error
+        except ConnectorError as error:
+            raise Problem(str(error), error.next_step) from error
+        return await self.settle_and_write(pair_id, number, side, by)
+
+    # ----------------------------------------------------------------- how it stands
+
+    async def status(self, pair_id: str) -> views.StatusView:
+        pair = await self.pair_by_id(pair_id)
+        async with self._db.read() as tx:
+            sides = {side: await _side(tx, view) for side, view in (("crm", pair.crm), ("books", pair.books))}
+            _, alive = await links.linked_and_alive(tx, pair_id, {"crm": pair.crm.id, "books": pair.books.id})
+            open_now = await conflicts.count_open(tx, pair_id)
+            waiting = sum((await connections.waiting_counts(tx, pair_id)).values())
+            lines = [line.next_due for line in await schedules.all_of(tx, pair_id) if not line.paused]
+        history = await self.history(pair_id, 1)
+        due = [at for at in lines if at is not None]
+        return views.StatusView(
+            pair=pair,
+            sides=sides,
+            linked=alive.get(("crm", Kind.CUSTOMER), 0),
+            conflicts=open_now,
+            waiting=waiting,
+            plan=await self.current_plan(pair_id),
+            last_run=history[0].run if history else None,
+            next_due=min(due) if due else None,
+        )
+
+
+async def _mapping(tx: Unit, pair_id: str, version: int) -> PairMapping:
+    return parse(await connections.mapping_text(tx, pair_id, version))
+
+
+async def _told_in(tx: Unit, plan_id: str, tell: Mapping[str, Any]) -> dict[str, Any]:
+    """Applying goes on in the message that showed the plan."""
+    row = await plans.get_plan(tx, plan_id)
+    return {**tell, "message": run_message(row.run_id)} if row is not None else dict(tell)
+
+
+def _answerable(view: views.ConflictView, conflict: Conflict, mapping: PairMapping) -> views.ConflictView:
+    question = conflict.question
+    rule = next((r for r in mapping.rules(question.kind) if r.key == question.rule), None)
+    own = rule is not None and takes_own_value(rule)
+    kind = rule.crm_type if rule is not None and own else None
+    return msgspec.structs.replace(
+        view,
+        pair_id=conflict.pair_id,
+        field=rule.path("books") if rule is not None else "",
+        typed_as=kind.value if kind is not None else None,
+        may_prefer=rule is not None and may_prefer(rule),
+        choices=tuple(c for c in view.choices if c != "value" or own),
+        decision=conflict.decision,
+        decided_at=conflict.decided_at,
+    )
+
+
+async def _side(tx: Unit, connection: views.ConnectionView) -> views.SideView:
+    read_at = await tx.first(
+        select(func.max(cursors.c.moved_at).label("at")).where(cursors.c.connection_id == connection.id)
+    )
+    counted = await mirror.counts(tx, connection.id)
+    return views.SideView(
+        title=connection.title,
+        name=connection.name,
+        state=connection.state,
+        records={kind.value: number for kind, number in counted.items()},
+        read_at=read_at["at"] if read_at is not None else None,
+    )

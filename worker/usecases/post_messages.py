@@ -1,0 +1,168 @@
+"""What a pair's channel is told, written to the outbox in the unit that made it true.
+
+Messages have stable names: `run:<id>` (a preview, which its apply goes on editing), `needs:<pair>` with a
+`card:<pair>:<number>` for each conflict in its thread, `file:...` for what is attached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, exists, func, select
+
+from worker.store import connections, conflicts, outbox, plans, runs
+from worker.store.connections import Pair
+from worker.store.database import Unit
+from worker.store.runs import Run
+from worker.store.schedules import Schedule
+from worker.store.tables import outbox as outbox_table
+from worker.store.tables import plans as plans_table
+
+CARDS = 20  # cards that stand in a thread at a time; the next ones come as these are settled
+SHOWN = 8  # changes in a preview's message; with more, all of them follow as a file in its thread
+
+
+class Tell(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run's progress and outcome are said: a channel, a message, and who asked. `quiet`: only if there is
+    something to say."""
+
+    channel: str
+    message: str = ""
+    user: str = ""
+    quiet: bool = False
+
+
+def run_message(run_id: str) -> str:
+    return f"run:{run_id}"
+
+
+def card_message(pair_id: str, number: int) -> str:
+    return f"card:{pair_id}:{number}"
+
+
+def needs_message(pair_id: str) -> str:
+    return f"needs:{pair_id}"
+
+
+async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
+    """Say how a run stands, what it replaced and what needs a person now."""
+    pair = await connections.get_pair(tx, run.pair_id)
+    if "tell" in run.request:
+        tell = msgspec.convert(run.request["tell"], Tell)
+        message = tell.message or run_message(run.id)
+        if state != "waiting" or not tell.quiet:
+            await outbox.put(tx, pair.id, tell.channel, message, "run", _body(run, tell))
+        if state == "done":
+            await _attachments(tx, run, tell, message)
+    if pair.channel is not None and state in ("done", "failed"):
+        await _close_previews(tx, pair)
+        await tell_needs(tx, pair)
+
+
+def _body(run: Run, tell: Tell) -> dict[str, Any]:
+    return {"run": run.id, "user": tell.user, "quiet": tell.quiet}
+
+
+async def _attachments(tx: Unit, run: Run, tell: Tell, message: str) -> None:
+    stored = await runs.get(tx, run.id)
+    result = (stored.result if stored is not None else None) or {}
+    if "report_id" in result:
+        body = {"report": result["report_id"], "thread": message}
+        await outbox.put(tx, run.pair_id, tell.channel, f"file:{run.id}", "report_file", body)
+    plan = await plans.get_plan(tx, str(result.get("plan_id", "")))
+    if plan is not None and plan.state == "open" and plan.summary.changes + plan.summary.held > SHOWN:
+        body = {"plan": plan.id, "thread": message}
+        await outbox.put(tx, run.pair_id, tell.channel, f"file:{run.id}", "changes_file", body)
+
+
+async def _close_previews(tx: Unit, pair: Pair) -> None:
+    """A preview that was shown and is replaced, or too old, says so and loses its buttons."""
+    message = "run:" + plans_table.c.run_id
+    said = exists(
+        select(outbox_table.c.id).where(and_(outbox_table.c.message == message, outbox_table.c.what == "run"))
+    )
+    over = exists(
+        select(outbox_table.c.id).where(and_(outbox_table.c.message == message, outbox_table.c.what == "plan_over"))
+    )
+    rows = await tx.all(
+        select(plans_table.c.id, plans_table.c.run_id).where(
+            plans_table.c.pair_id == pair.id, plans_table.c.state.in_(("superseded", "expired")), said, ~over
+        )
+    )
+    for row in rows:
+        current = await plans.current_plan(tx, pair.id)
+        if current is not None and current.run_id == row["run_id"]:
+            continue  # the same message shows the plan that came after
+        channel = await outbox.knows(tx, run_message(row["run_id"]))
+        if channel is not None:
+            body = {"plan": row["id"], "run": row["run_id"]}
+            await outbox.put(tx, pair.id, channel, run_message(row["run_id"]), "plan_over", body)
+
+
+# --------------------------------------------------------------------------- what needs a person
+
+
+async def tell_needs(tx: Unit, pair: Pair) -> None:
+    """One message a pair, and a card in its thread for each open conflict; cards that are over say how they ended."""
+    if pair.channel is None:
+        return
+    found = await conflicts.open_conflicts(tx, pair.id)
+    cards = await _cards(tx, pair.id)
+    moved = [n for n in cards if cards[n] == "open" and n not in {c.number for c in found}]
+    fresh = [c.number for c in found if c.number not in cards]
+    room = max(0, CARDS - sum(1 for state in cards.values() if state == "open") + len(moved))
+    if moved or fresh or (found and await outbox.knows(tx, needs_message(pair.id)) is None):
+        await outbox.put(tx, pair.id, pair.channel, needs_message(pair.id), "needs", {"open": len(found)})
+    for number in [*moved, *fresh[:room]]:
+        await _put_card(tx, pair, number, "over" if number in moved else "open")
+
+
+async def tell_conflict(tx: Unit, pair: Pair, number: int, note: str = "") -> None:
+    """Show one conflict's card as it stands now, and count again in the message above it."""
+    if pair.channel is None:
+        return
+    conflict = await conflicts.get(tx, pair.id, number)
+    if conflict is not None and number in await _cards(tx, pair.id):
+        await _put_card(tx, pair, number, "open" if conflict.state == "open" else "over", note)
+        left = await conflicts.count_open(tx, pair.id)
+        await outbox.put(tx, pair.id, pair.channel, needs_message(pair.id), "needs", {"open": left})
+
+
+async def _put_card(tx: Unit, pair: Pair, number: int, state: str, note: str = "") -> None:
+    message = card_message(pair.id, number)
+    channel = await outbox.knows(tx, message) or pair.channel or ""
+    body = {"number": number, "state": state, "note": note, "thread": needs_message(pair.id)}
+    await outbox.put(tx, pair.id, channel, message, "card", body)
+
+
+async def _cards(tx: Unit, pair_id: str) -> dict[int, str]:
+    """Conflict number -> how its card shows it: open | over."""
+    newest = (
+        select(func.max(outbox_table.c.id))
+        .where(outbox_table.c.pair_id == pair_id, outbox_table.c.what == "card")
+        .group_by(outbox_table.c.message)
+    )
+    bodies: Sequence[Any] = await tx.rows(select(outbox_table.c.body).where(outbox_table.c.id.in_(newest)))
+    said = [msgspec.json.decode(body) for (body,) in bodies]
+    return {int(body["number"]): str(body["state"]) for body in said}
+
+
+# --------------------------------------------------------------------------- the rest
+
+
+async def tell_digest(tx: Unit, pair: Pair, schedule: Schedule) -> None:
+    if pair.channel is not None:
+        at = int((await tx.now()).timestamp())
+        await outbox.put(tx, pair.id, pair.channel, f"digest:{schedule.id}:{at}", "digest", {})
+
+
+async def tell_plan(tx: Unit, pair_id: str, plan_id: str) -> None:
+    """Show a plan's message again as the plan stands now: approved by one more, or discarded."""
+    plan = await plans.get_plan(tx, plan_id)
+    if plan is None:
+        return
+    channel = await outbox.knows(tx, run_message(plan.run_id))
+    if channel is not None:
+        await outbox.put(tx, pair_id, channel, run_message(plan.run_id), "run", {"run": plan.run_id})
