@@ -177,12 +177,15 @@ class Tieout:
         from worker.store.migrate import NewerDatabase
         from worker.vault import LooseKeyFile, WrongKey
 
+        if isinstance(error, Problem) and isinstance(error.__cause__, ConnectorError):
+            error = error.__cause__
         if isinstance(error, Problem):
-            code = Exit.LATER if isinstance(error.__cause__, TryLater) else Exit.FAILED
-            return Failure(error.message, next_step=error.next_step, details=error.details, code=code)
+            return Failure(error.message, next_step=error.next_step, details=error.details)
         if isinstance(error, ConnectorError):
-            code = Exit.LATER if isinstance(error, TryLater) else Exit.FAILED
-            return Failure(str(error), next_step=error.next_step, code=code)
+            later = isinstance(error, TryLater)
+            said = f"{_title(error.system)}: {error.message}" if error.system else error.message
+            next_step = "Try again later." if later else error.next_step
+            return Failure(said, next_step=next_step, code=Exit.LATER if later else Exit.FAILED)
         if isinstance(error, FolderBusy):
             return Failure(str(error), next_step="Try again in a moment.", code=Exit.LATER)
         if isinstance(error, NoRedis):
@@ -203,6 +206,13 @@ def _folder(path: Path) -> Path:
     if not path.is_dir():
         raise ValueError(f"there is no folder {path}")
     return path
+
+
+def _title(slug: str) -> str:
+    """What people call a system."""
+    from connectors.registry import CONNECTORS
+
+    return CONNECTORS[slug].facts.title if slug in CONNECTORS else slug
 
 
 class _LoginConsent:

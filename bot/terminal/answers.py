@@ -54,12 +54,12 @@ def settle(
     session: Session = ctx.obj
 
     async def work() -> Exit:
-        from bot.terminal.tables import choice_of, settled
+        from bot.terminal.tables import settled
         from bot.terminal.words import moment
 
         async with session.pair() as (api, pair):
             question = await _question(api, pair, number)
-            view = await api.settle(pair.id, number, choice_of(question, choice), session.by, value)
+            view = await api.settle(pair.id, number, chosen(question, choice), session.by, value)
         session.screen.say(settled(view, question, moment(datetime.now(UTC), pair.time_zone)))
         session.screen.document(view.json())
         return Exit.PERSON if view.moved else Exit.DONE
@@ -72,6 +72,20 @@ async def _question(api: Api, pair: PairView, number: int) -> ConflictView:
         if question.number == number:
             return question
     raise Failure(f"There is no open question {number}", next_step="tieout conflicts lists what is open.")
+
+
+def chosen(question: ConflictView, said: str) -> str:
+    """The choice that somebody typed. Raises Failure (wrong usage) for one that the question does not take."""
+    from bot.terminal.tables import answers, choice_of
+
+    choice = choice_of(question, said)
+    if choice not in question.choices:
+        raise Failure(
+            f'"{said}" does not answer question {question.number}',
+            next_step=f"Answer with one of: {', '.join(answers(question))}.",
+            code=Exit.USAGE,
+        )
+    return choice
 
 
 def waiting(ctx: typer.Context) -> None:
@@ -100,13 +114,14 @@ def reconcile(
     session: Session = ctx.obj
 
     async def work() -> Exit:
-        from bot.terminal.progress import bar
+        from bot.terminal.runs import PATIENCE_S, succeeded
         from bot.terminal.tables import reconciliation
 
         asked = month_asked(month)
         async with session.pair(work=True) as (api, pair):
-            async with bar(session.screen.err) as tell:
-                report = await api.reconcile(pair.id, asked, session.by, tell)
+            run_id = await api.ask(pair.id, "reconcile", session.by, {"month": asked})
+            run = await succeeded(session, api, run_id, PATIENCE_S)
+            report = await api.report(str(run.result["report_id"]))
             session.screen.say(reconciliation(report, everything=everything))
             if xlsx is not None:
                 written(xlsx, await api.workbook(report.id))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from bot.terminal.doors import Doors, Machine
+from bot.terminal.screen import Exit
 from bot.terminal.tables import table
 from bot.terminal.words import count
 
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from worker.api import Api
     from worker.api.views import ConnectionView
 
-State = Literal["ok", "missing", "wrong", "waits"]
+State = Literal["ok", "missing", "wrong", "away", "waits"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at. `wrong` has to be mended, `missing` to be set up, `waits` needs somebody's answer."""
+    """One thing looked at. `wrong` has to be mended, `missing` to be set up, `away` cannot be reached, `waits` needs
+    somebody's answer."""
 
     what: str
     state: State
@@ -107,6 +109,8 @@ async def _login(doors: Doors, api: Api, connection: ConnectionView) -> Finding:
         failure = doors.explain(error)
         if failure is None:
             raise
+        if failure.code is Exit.LATER:
+            return Finding(what=what, state="away", said=failure.message, do="Wait, or see whether it is running.")
         return Finding(what=what, state="wrong", said=failure.message, do=failure.next_step)
     return Finding(what=what, state="ok", said=f"{connection.name}, logged in")
 
@@ -123,7 +127,7 @@ def pair_finding(name: str, version: int, questions: int, waiting: int) -> Findi
     return Finding(what=what, state="waits", said=said, do="tieout conflicts" if questions else "tieout waiting")
 
 
-_MARKS = {"ok": "ok", "missing": "to do", "wrong": "WRONG", "waits": "waits"}
+_MARKS = {"ok": "ok", "missing": "to do", "wrong": "WRONG", "away": "AWAY", "waits": "waits"}
 
 
 def text(found: Sequence[Finding]) -> str:
@@ -137,10 +141,19 @@ def text(found: Sequence[Finding]) -> str:
 
 
 def headline(found: Sequence[Finding]) -> str:
-    wrong = sum(1 for finding in found if finding.state == "wrong")
-    missing = sum(1 for finding in found if finding.state == "missing")
-    if wrong:
-        return f"{count(wrong, 'thing')} to mend."
-    if missing:
-        return f"Nothing is wrong; {count(missing, 'thing')} still to set up."
-    return "All is well."
+    """The worst of it in one line."""
+    states = [finding.state for finding in found]
+    if "wrong" in states:
+        return f"{count(states.count('wrong'), 'thing')} to mend."
+    if "away" in states:
+        return f"{count(states.count('away'), 'account')} cannot be reached."
+    if "missing" in states:
+        return f"Nothing is wrong; {count(states.count('missing'), 'thing')} still to set up."
+    return "Nothing is wrong; somebody is waited for." if "waits" in states else "All is well."
+
+
+def exit_code(found: Sequence[Finding]) -> Exit:
+    """What a script goes by: the worst finding. What is still to set up is no failure."""
+    states = {finding.state for finding in found}
+    codes = {"wrong": Exit.FAILED, "away": Exit.LATER, "waits": Exit.PERSON}
+    return next((code for state, code in codes.items() if state in states), Exit.DONE)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import stamina
 import structlog
 
 
@@ -14,6 +15,8 @@ def set_up(*, verbose: bool) -> None:
     """Send every log to standard error. Standard output belongs to the answer."""
     level = logging.DEBUG if verbose else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level if verbose else logging.ERROR, format="%(name)s: %(message)s")
+    if not verbose:  # a retry that helped is no news, and one that did not ends in an error that says so
+        stamina.instrumentation.set_on_retry_hooks([])
     processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     processors += [structlog.processors.format_exc_info] if verbose else [without_trace]
     structlog.configure(

@@ -40,20 +40,25 @@ def preview(ctx: typer.Context, everything: All = False, patience: Patience = PA
 
 
 async def _fresh_plan(session: Session, api: Api, pair: PairView, everything: bool, patience: float) -> PlanView:
-    run = await _wait(session, api, await api.ask(pair.id, "preview", session.by), patience)
+    run = await succeeded(session, api, await api.ask(pair.id, "preview", session.by), patience)
     if run.plan_id is None:
-        raise ended(run) or Failure("The preview made no plan", next_step="Preview again.")
+        raise Failure("The preview made no plan", next_step="Preview again.")
     return await api.plan(run.plan_id, limit=None if everything else LOOKED_AT)
 
 
-async def _wait(session: Session, api: Api, run_id: str, patience: float) -> RunView:
-    """Until a run is over. Raises Failure if it failed, or waits longer than one stays."""
+async def waited(session: Session, api: Api, run_id: str, patience_s: float) -> RunView:
+    """A run that is over, or waits longer than one stays; meanwhile a bar shows how far it is."""
     from bot.terminal.progress import bar
 
     async with bar(session.screen.err) as tell:
-        run = await api.wait(run_id, tell, patience_s=patience)
+        return await api.wait(run_id, tell, patience_s=patience_s)
+
+
+async def succeeded(session: Session, api: Api, run_id: str, patience_s: float) -> RunView:
+    """A run that is done. Raises Failure with what it says if it did not come to that."""
+    run = await waited(session, api, run_id, patience_s)
     failure = ended(run)
-    if failure is not None and run.what == "preview":
+    if failure is not None:
         raise failure
     return run
 
@@ -67,12 +72,16 @@ def ended(run: RunView) -> Failure | None:
             run.error or f"The {run.what} failed",
             next_step=run.next_step or "Mend what the message names; run it again.",
         )
-    why = run.error or "the other side is busy"
     return Failure(
-        f"The {run.what} waits: {why}",
-        next_step="It goes on by itself while tieout worker or tieout run is running, else with the next tieout sync.",
+        f"The {run.what} waits: {run.error or 'the other side is busy'}",
+        next_step=_GOES_ON
+        if run.what == "apply"
+        else f"Try again later; nothing is lost by asking for a new {run.what}.",
         code=Exit.LATER,
     )
+
+
+_GOES_ON = "It goes on by itself while tieout worker or tieout run is running, else with the next tieout command."
 
 
 def _show(session: Session, plan: PlanView, pair: PairView, everything: bool) -> None:
@@ -175,7 +184,7 @@ async def _applied(
     """Apply, and say how it ended."""
     only = list(chosen) if wish.without_money else None
     run_id = await api.apply(plan.id, plan.fingerprint, session.by, only=only, confirm_held=wish.confirm_held)
-    run = await _wait(session, api, run_id, wish.patience_s)
+    run = await waited(session, api, run_id, wish.patience_s)
     changes = await api.changes(plan.id)
     questions = await api.conflicts(pair.id)
     session.screen.say(f"\n{report(run, changes, questions, pair)}")

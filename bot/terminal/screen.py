@@ -61,12 +61,13 @@ class Failure(Exception):
 
 def _next(step: str | None) -> str | None:
     """A command alone says that it is what to do next."""
-    return f"Next: {step}" if step is not None and step.startswith("tieout ") else step
+    return f"Next: {step}" if step is not None and step.startswith("tieout ") and not step.endswith(".") else step
 
 
 def _sentence(text: str) -> str:
+    """With a capital and a full stop, but for what begins with a name in small letters or ends with a command."""
     said = text.strip()
-    return said if said.endswith((".", "!", "?", ":")) else f"{said}."
+    return said if said.endswith((".", "!", "?", ":")) or said.startswith("Next: ") else f"{said}."
 
 
 class Screen:

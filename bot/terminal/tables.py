@@ -68,12 +68,18 @@ def essence(plan: PlanView, pair: PairView) -> str:
     parts = [*_documents(plan, pair), *_other_changes(plan)]
     if plan.conflicts:
         parts.append(f"{count(plan.conflicts, 'question')} {'needs' if plan.conflicts == 1 else 'need'} you.")
-    held_back = sum(plan.waiting.values())
+    held_back = sum(number for reason, number in plan.waiting.items() if not _expected(reason))
     if held_back:
         parts.append(f"{held_back:,} held back.")
     if plan.held:
         parts.append(f"{count(plan.held, 'change')} on hold.")
     return " ".join(parts) if parts else "In step: nothing to change."
+
+
+def _expected(reason: str) -> bool:
+    """Whether a record's waiting is no news: it is a question counted already, or no customer before its first
+    invoice."""
+    return reason.endswith("a person decides") or reason == "for its first invoice"
 
 
 def _documents(plan: PlanView, pair: PairView) -> list[str]:
@@ -140,8 +146,17 @@ def _rows(change: ChangeView) -> list[list[str]]:
     reason = f"on hold: {change.reason}" if change.state == "held" and change.reason else change.why
     title = clipped(change.title, CELL)
     if change.operation == "update" and change.fields:
-        return [[change.system, field_name(f.path), title, _arrow(f), _because(f, reason)] for f in change.fields]
+        return [
+            [change.system, field_name(f.path), title, _arrow(f), _because(f, _of_field(f.path, reason))]
+            for f in change.fields
+        ]
     return [[change.system, what(change), title, _amount(change), reason]]
+
+
+def _of_field(path: str, why: str) -> str:
+    """A field's own part of a reason that says `phone: changed in the CRM; legal_name: ...`."""
+    parts = [part.removeprefix(f"{path}: ") for part in why.split("; ") if part.startswith(f"{path}: ")]
+    return "; ".join(parts) if parts else why
 
 
 def _amount(change: ChangeView) -> str:
@@ -162,8 +177,9 @@ def _why_waiting(plan: PlanView, changes: Sequence[ChangeView]) -> list[str]:
     if guards:
         lines = "\n".join(f"  {reason}" for reason in guards)
         blocks.append(f"On hold until a person confirms (tieout sync --confirm-held):\n{lines}")
-    if plan.waiting:
-        rows = [[f"{number:,}", clipped(reason, 100)] for reason, number in _largest(plan.waiting)]
+    waiting = {reason: number for reason, number in plan.waiting.items() if not _expected(reason)}
+    if waiting:
+        rows = [[f"{number:,}", clipped(reason, 100)] for reason, number in _largest(waiting)]
         blocks.append(f"Held back (tieout waiting lists them):\n{indented(table(rows, align=('right', 'left')))}")
     if plan.conflicts:
         blocks.append("Questions: tieout conflicts lists them.")

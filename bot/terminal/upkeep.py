@@ -20,15 +20,14 @@ def check(ctx: typer.Context) -> None:
     session: Session = ctx.obj
 
     async def work() -> Exit:
-        from bot.terminal.check import examine, text
+        from bot.terminal.check import examine, exit_code, text
 
         found = await examine(session.doors)
         session.screen.say(text(found))
         session.screen.document(
             [{"what": f.what, "state": f.state, "said": f.said, "do": f.do} for f in found],
         )
-        states = {finding.state for finding in found}
-        return Exit.FAILED if "wrong" in states else Exit.PERSON if "waits" in states else Exit.DONE
+        return exit_code(found)
 
     session.run(work)
 

@@ -18,7 +18,7 @@ from worker.engine.mapping import FieldRule
 from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Suspend, Take, Verdict
 from worker.engine.own_value import Put
 from worker.engine.plan import Change, FieldChange, Flow, Relied, relied_digest
-from worker.engine.transform import Unconvertible
+from worker.engine.transform import Unconvertible, is_empty
 
 OTHER: dict[Side, Side] = {"crm": "books", "books": "crm"}
 
@@ -54,25 +54,47 @@ class Subject(msgspec.Struct, frozen=True):
     ref: str
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A subject for which nothing can be done now, and why (see `Drawing.wait`)."""
+
+    subject: Subject
+    reason: str | None
+    waits_for: str | None
+    again: bool
+
+
 class Drawing:
     """The parts of a plan while it is drawn."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.asked: list[Asked] = []
-        self.answered: list[tuple[Kind, str, str]] = []
+        self.considered: set[Subject] = set()
+        self.busy: set[Subject] = set()
         self.bases: list[tuple[str, str, Base, str]] = []
         self.settled: list[Subject] = []
-        self.waiting: list[tuple[Subject, str, str | None]] = []
+        self.waiting: list[Waiting] = []
         self.notes: list[str] = []
         self.lifted: list[tuple[Kind, str, str]] = []  # (kind, crm ref, rule): own values that are carried out or void
 
     def settle(self, subjects: Iterable[Subject]) -> None:
+        """They agree, or a decision stands: they leave the dirty set."""
         self.settled.extend(subjects)
 
-    def wait(self, subjects: Iterable[Subject], reason: str, waits_for: str | None = None) -> None:
-        """`waits_for`: `customer:<crm ref>` or `item`, whose change is to wake the subjects."""
-        self.waiting.extend((subject, reason, waits_for) for subject in subjects)
+    def wait(
+        self, subjects: Iterable[Subject], reason: str | None, waits_for: str | None = None, *, again: bool = False
+    ) -> None:
+        """They wait. `waits_for`: `customer:<crm ref>` or `item`, whose change is to wake them; `again`: every plan
+        looks at them, for their time may come. `reason` None: nobody needs to hear of it."""
+        self.waiting.extend(Waiting(subject, reason, waits_for, again) for subject in subjects)
+
+    def consider(self, *subjects: Subject) -> None:
+        """They are looked at whole: an open question about them that is not asked again has answered itself."""
+        self.considered.update(subjects)
+
+    def keep(self, subjects: Iterable[Subject]) -> None:
+        """A planned change is theirs: they stay to be planned, for it may come to nothing."""
+        self.busy.update(subjects)
 
 
 def title_of(record: AnyRecord) -> str:
@@ -123,18 +145,22 @@ def draw_link(
     verdicts: Sequence[tuple[FieldRule, Verdict | Put]],
     new_id: Callable[[str], str],
     flapping: Mapping[tuple[Side, str, str], bool],
+    bases: Mapping[str, Base],
 ) -> None:
     """Turn one link's verdicts into changes (one a side at most), questions and bases. `flapping`: fields,
-    as (side, ref, rule), that were written more than three times within the hour."""
-    drawn = _Drawn(flow=flow, linked=linked, kind=kind_of(linked.crm), flapping=flapping)
+    as (side, ref, rule), that were written more than three times within the hour; `bases` by rule."""
+    drawn = _Drawn(flow=flow, linked=linked, kind=kind_of(linked.crm), flapping=flapping, bases=bases)
+    drawing.consider(*linked.subjects)
     for rule, verdict in verdicts:
         _draw_verdict(drawing, drawn, rule, verdict)
     sides: tuple[Side, Side] = ("books", "crm")
     for side in sides:
         if drawn.fields[side]:
             drawing.changes.append(_update(drawn, side, new_id))
+    if drawn.fields["crm"] or drawn.fields["books"]:
+        drawing.keep(linked.subjects)
     if drawn.waits:
-        drawing.wait(linked.subjects, "; ".join(drawn.waits))
+        drawing.wait(linked.subjects, "; ".join(drawn.waits), again=drawn.flaps)
     elif not (drawn.fields["crm"] or drawn.fields["books"]):
         drawing.settle(linked.subjects)
 
@@ -146,9 +172,11 @@ class _Drawn(msgspec.Struct, kw_only=True):
     linked: Linked
     kind: Kind
     flapping: Mapping[tuple[Side, str, str], bool]
+    bases: Mapping[str, Base]
     fields: dict[Side, list[FieldChange]] = msgspec.field(default_factory=lambda: {"crm": [], "books": []})
     why: dict[Side, list[str]] = msgspec.field(default_factory=lambda: {"crm": [], "books": []})
     waits: list[str] = []
+    flaps: bool = False
 
 
 def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Verdict | Put) -> None:
@@ -157,9 +185,8 @@ def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Ver
         case Agree():
             if verdict.moved:
                 drawing.bases.append((linked.link_id, rule.key, verdict.base, "agreed"))
-            drawing.answered.append((drawn.kind, linked.crm.ref, rule.key))
         case Take() | Fill():
-            _draw_take(drawing, drawn, rule, verdict)
+            _draw_take(drawn, rule, verdict)
         case Ask():
             drawing.asked.append(_question(linked, drawn.kind, rule, verdict))
             drawn.waits.append(f"{rule.path('books')}: a person decides")
@@ -167,19 +194,32 @@ def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Ver
             drawn.waits.append(f"{rule.path(verdict.side)}: {verdict.reason}")
         case Suspend():
             drawing.notes.append(f"{rule.key}: {verdict.reason}")
+            if _edit_waits(drawn, rule, verdict.side):
+                drawn.waits.append(f"{rule.path(OTHER[verdict.side])}: {verdict.reason}")
         case Put():
-            drawing.answered.append((drawn.kind, linked.crm.ref, rule.key))
             for side, field in verdict.changes.items():
                 drawn.fields[side].append(field)
                 drawn.why[side].append(f"{field.path}: a person's own value")
 
 
-def _draw_take(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Take | Fill) -> None:
+def _edit_waits(drawn: _Drawn, rule: FieldRule, unseen: Side) -> bool:
+    """Whether the side that can be seen holds an edit for the one that cannot: it must not be forgotten."""
+    side = OTHER[unseen]
+    value = read(drawn.linked.record(side), rule.path(side))
+    if value is ABSENT or not rule.writes(unseen):
+        return False
+    base = drawn.bases.get(rule.key)
+    if base is None:
+        return not is_empty(rule.crm_type if side == "crm" else rule.books_type, value)
+    return not rule.conversion.unchanged(side, value, base.crm if side == "crm" else base.books)
+
+
+def _draw_take(drawn: _Drawn, rule: FieldRule, verdict: Take | Fill) -> None:
     target = verdict.target
     if drawn.flapping.get((target, drawn.linked.record(target).ref, rule.key), False):
         drawn.waits.append(f"{rule.path(target)} changed back and forth more than three times this hour")
+        drawn.flaps = True
         return
-    drawing.answered.append((drawn.kind, drawn.linked.crm.ref, rule.key))
     drawn.fields[target].append(field_change(rule, verdict))
     drawn.why[target].append(f"{rule.path(target)}: {verdict.why}")
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select, update
 from connectors.canon.records import Kind
 from connectors.kit.contract import Side
 from worker.outside import new_id
-from worker.store.database import Unit
+from worker.store.database import Unit, chunks
 from worker.store.tables import conflicts, decisions
 
 What = Literal["field", "match", "create", "document", "removed"]
@@ -103,19 +103,16 @@ async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
 
 
 async def obsolete(tx: Unit, pair_id: str, subjects: Sequence[tuple[Kind, str, str]]) -> None:
-    """(kind, ref, rule): questions that answered themselves."""
-    for kind, ref, rule in subjects:
-        await tx.run(
-            update(conflicts)
-            .where(
-                conflicts.c.pair_id == pair_id,
-                conflicts.c.kind == kind.value,
-                conflicts.c.ref == ref,
-                conflicts.c.rule == rule,
-                conflicts.c.state == "open",
-            )
-            .values(state="obsolete")
+    """(kind, ref, rule): questions that answered themselves. Subjects may be many, open questions are few."""
+    answered = {(kind.value, ref, rule) for kind, ref, rule in subjects}
+    rows = await tx.rows(
+        select(conflicts.c.id, conflicts.c.kind, conflicts.c.ref, conflicts.c.rule).where(
+            conflicts.c.pair_id == pair_id, conflicts.c.state == "open"
         )
+    )
+    found = [id_ for id_, *subject in rows if tuple(subject) in answered]
+    for part in chunks(found):
+        await tx.run(update(conflicts).where(conflicts.c.id.in_(part)).values(state="obsolete"))
 
 
 def _conflict(row: Mapping[str, Any]) -> Conflict:

@@ -42,8 +42,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 async def put(tx: Unit, pair_id: str, channel: str, message: str, what: str, body: Mapping[str, Any]) -> None:
     """Say something. The caller's unit makes it as durable as what it is about."""
-    row = {"pair_id": pair_id, "channel": channel, "message": message, "what": what,
-           "body": msgspec.json.encode(dict(body)).decode(), "state": "pending", "created_at": await tx.now()}  # fmt: skip
+    row = {"pair_id": pair_id, "channel": channel, "message": message, "what": what, "state": "pending",
+           "body": msgspec.json.encode(dict(body)).decode(), "created_at": await tx.now()}  # fmt: skip
     await tx.run(insert(outbox), [row])
 
 

@@ -13,7 +13,7 @@ from connectors.kit.oauth import MemoryTokens
 from worker.engine.mapping import FieldRule, Problem, check_against, parse
 from worker.engine.mapping import Mapping as PairMapping
 from worker.store import connections as store
-from worker.store import mirror
+from worker.store import mirror, schedules
 from worker.store.audit import Entry, append
 from worker.store.connections import Connection, Pair
 from worker.store.database import Unit
@@ -89,6 +89,7 @@ async def pair_up(office: Office, text: str, source: str, by: str, accounts: Map
         pair_id = await store.save_pair(tx, mapping.pair, chosen["crm"].id, chosen["books"].id)
         version = await store.save_mapping(tx, pair_id, text, mapping.version, by)
         await store.claim_fields(tx, pair_id, _written(mapping, chosen))
+        await schedules.follow_mapping(tx, pair_id, mapping.time_zone, mapping.schedule)
         await _mark_what_is_known(tx, pair_id, chosen)
         await append(
             tx, pair_id, [Entry(action="mapping.saved", actor=by, subject=pair_id, detail={"version": version})]

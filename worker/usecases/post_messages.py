@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, exists, func, select
 
-from worker.store import connections, conflicts, outbox, plans, runs
+from worker.store import conflicts, connections, outbox, plans, runs
 from worker.store.connections import Pair
 from worker.store.database import Unit
 from worker.store.runs import Run
@@ -49,7 +49,9 @@ def needs_message(pair_id: str) -> str:
 async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
     """Say how a run stands, what it replaced and what needs a person now."""
     pair = await connections.get_pair(tx, run.pair_id)
-    if "tell" in run.request:
+    if run.what == "settle":
+        await tell_conflict(tx, pair, int(run.request["conflict"]), run_id=run.id)
+    elif "tell" in run.request:
         tell = msgspec.convert(run.request["tell"], Tell)
         message = tell.message or run_message(run.id)
         if state != "waiting" or not tell.quiet:
@@ -57,7 +59,9 @@ async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
         if state == "done":
             await _attachments(tx, run, tell, message)
     if pair.channel is not None and state in ("done", "failed"):
-        await _close_previews(tx, pair)
+        closed = await _close_previews(tx, pair)
+        if closed and run.what == "settle":  # what was shown and is still to be done is shown again
+            await outbox.put(tx, pair.id, pair.channel, run_message(run.id), "run", {"run": run.id, "quiet": True})
         await tell_needs(tx, pair)
 
 
@@ -77,8 +81,9 @@ async def _attachments(tx: Unit, run: Run, tell: Tell, message: str) -> None:
         await outbox.put(tx, run.pair_id, tell.channel, f"file:{run.id}", "changes_file", body)
 
 
-async def _close_previews(tx: Unit, pair: Pair) -> None:
-    """A preview that was shown and is replaced, or too old, says so and loses its buttons."""
+async def _close_previews(tx: Unit, pair: Pair) -> int:
+    """A preview that was shown and is replaced, or too old, says so and loses its buttons; how many did."""
+    closed = 0
     message = "run:" + plans_table.c.run_id
     said = exists(
         select(outbox_table.c.id).where(and_(outbox_table.c.message == message, outbox_table.c.what == "run"))
@@ -99,6 +104,8 @@ async def _close_previews(tx: Unit, pair: Pair) -> None:
         if channel is not None:
             body = {"plan": row["id"], "run": row["run_id"]}
             await outbox.put(tx, pair.id, channel, run_message(row["run_id"]), "plan_over", body)
+            closed += 1
+    return closed
 
 
 # --------------------------------------------------------------------------- what needs a person
@@ -119,21 +126,22 @@ async def tell_needs(tx: Unit, pair: Pair) -> None:
         await _put_card(tx, pair, number, "over" if number in moved else "open")
 
 
-async def tell_conflict(tx: Unit, pair: Pair, number: int, note: str = "") -> None:
-    """Show one conflict's card as it stands now, and count again in the message above it."""
+async def tell_conflict(tx: Unit, pair: Pair, number: int, note: str = "", run_id: str | None = None) -> None:
+    """Show one conflict's card as it stands now, and count again in the message above it. `run_id`: the run that
+    carries the answer out."""
     if pair.channel is None:
         return
     conflict = await conflicts.get(tx, pair.id, number)
     if conflict is not None and number in await _cards(tx, pair.id):
-        await _put_card(tx, pair, number, "open" if conflict.state == "open" else "over", note)
+        await _put_card(tx, pair, number, "open" if conflict.state == "open" else "over", note, run_id)
         left = await conflicts.count_open(tx, pair.id)
         await outbox.put(tx, pair.id, pair.channel, needs_message(pair.id), "needs", {"open": left})
 
 
-async def _put_card(tx: Unit, pair: Pair, number: int, state: str, note: str = "") -> None:
+async def _put_card(tx: Unit, pair: Pair, number: int, state: str, note: str = "", run_id: str | None = None) -> None:
     message = card_message(pair.id, number)
     channel = await outbox.knows(tx, message) or pair.channel or ""
-    body = {"number": number, "state": state, "note": note, "thread": needs_message(pair.id)}
+    body = {"number": number, "state": state, "note": note, "run": run_id, "thread": needs_message(pair.id)}
     await outbox.put(tx, pair.id, channel, message, "card", body)
 
 
