@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from connectors.canon.records import Kind
-from connectors.kit.contract import Facts, KindFacts, Nothing, OAuth, PrivateToken, Setting, Upsert
+from connectors.kit.contract import PACE, Facts, KindFacts, Nothing, OAuth, PrivateToken, Setting, Upsert
 
 # One constant per area, because each area gets its dated version at its own time.
 OBJECTS = "/crm/objects/2026-03"
@@ -107,6 +107,7 @@ SETTINGS = (
     Setting("burst", "Calls in ten seconds that your HubSpot plan allows.", "190"),
     Setting("base_url", "Where HubSpot's API is.", API_URL),
     Setting("app_url", "Where a person logs in to HubSpot.", APP_URL),
+    PACE,
 )
 
 _COMMON_CUSTOMER = frozenset({"legal_name", "phone", "addresses.billing"})

@@ -128,6 +128,9 @@ class Setting(msgspec.Struct, frozen=True):
     secret: bool = False
 
 
+PACE = Setting("pace", "Spread calls over the vendor's limits: on; off for a sandbox without any.", "on")
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a system declares about itself. `title` is what people read ("QuickBooks"); `rate` is calls per
     seconds as documented, e.g. (500, 60); `sandbox` the setting that points at a local sandbox."""

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Final
 
 from connectors.canon.records import Kind
-from connectors.kit.contract import Facts, KindFacts, OAuth, Operation, Replay, Setting
+from connectors.kit.contract import PACE, Facts, KindFacts, OAuth, Operation, Replay, Setting
 
 SYSTEM: Final = "quickbooks"
 PRODUCTION: Final = "https://quickbooks.api.intuit.com"
@@ -160,6 +160,7 @@ FACTS: Final = Facts(
         Setting("authorize_url", "Where a person logs in.", AUTHORIZE_URL),
         Setting("page", "Rows of one query, at most 1000.", str(PAGE)),
         Setting("batch", "Writes of one batch, at most 30; 10 where QuickBooks refuses more.", str(BATCH)),
+        PACE,
     ),
     kinds={
         Kind.CUSTOMER: _kind("create", "update", "archive", writable=CUSTOMER_WRITABLE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from connectors.canon.records import Kind
 from connectors.canon.values import Address
 from tests.flows.rig import Rig
 from worker.engine import own_value
@@ -18,14 +19,14 @@ OURS = "+254 20 2710009"
 
 async def in_conflict(rig: Rig) -> tuple[str, str]:
     crm, books = await rig.linked("Betatech", phone="+254 20 2710000")
-    rig.crm.edit(_kind(), crm, {"phone": "+254 20 2710001"})
-    rig.books.edit(_kind(), books, {"phone": "+254 20 2711000"})
+    rig.crm.edit(_kind(), crm, phone="+254 20 2710001")
+    rig.books.edit(_kind(), books, phone="+254 20 2711000")
     await rig.preview()
     return crm, books
 
 
-def _kind():
-    from connectors.canon.records import Kind
+def _kind() -> Kind:
+    return Kind.CUSTOMER
 
     return Kind.CUSTOMER
 
@@ -63,7 +64,7 @@ async def test_an_edit_after_the_decision_is_asked_about_again(rig: Rig) -> None
     """Somebody edits a side after the decision: nothing of theirs is overwritten, the question comes again."""
     crm, books = await in_conflict(rig)
     await rig.settle("value", value=OURS)
-    rig.books.edit(_kind(), books, {"phone": "+254 20 2715555"})
+    rig.books.edit(_kind(), books, phone="+254 20 2715555")
     plan = await rig.preview()
     assert 0 == plan.changes
     assert "+254 20 2715555" == (await rig.question()).books
@@ -75,7 +76,7 @@ async def test_an_edit_between_plan_and_apply_is_left_out(rig: Rig) -> None:
     crm, books = await in_conflict(rig)
     await rig.settle("value", value=OURS)
     await rig.preview()
-    rig.books.edit(_kind(), books, {"phone": "+254 20 2715555"})
+    rig.books.edit(_kind(), books, phone="+254 20 2715555")
     await rig.apply()
     assert "+254 20 2715555" == rig.see(rig.books, books).phone
 
@@ -83,10 +84,10 @@ async def test_an_edit_between_plan_and_apply_is_left_out(rig: Rig) -> None:
 async def test_an_answer_to_values_that_changed_is_not_taken(rig: Rig) -> None:
     """The question shows the values of now, and stays open."""
     crm, books = await in_conflict(rig)
-    rig.books.edit(_kind(), books, {"phone": "+254 20 2715555"})
+    rig.books.edit(_kind(), books, phone="+254 20 2715555")
     await rig.run("preview")
     number = (await rig.question()).number
-    rig.books.edit(_kind(), books, {"phone": "+254 20 2716666"})
+    rig.books.edit(_kind(), books, phone="+254 20 2716666")
     desk = await rig.desk()
     from worker.usecases.pull import pull_pair
 
@@ -112,8 +113,8 @@ async def test_an_address_is_typed_in_parts(rig: Rig) -> None:
     """The whole address goes to both sides."""
     at = Address(("1 Main St",), "Nairobi", None, "00100", "KE")
     crm, books = await rig.linked("Betatech", addresses={"billing": at})
-    rig.crm.edit(_kind(), crm, {"addresses.billing": msgspec.structs.replace(at, lines=("2 Main St",))})
-    rig.books.edit(_kind(), books, {"addresses.billing": msgspec.structs.replace(at, lines=("3 Main St",))})
+    rig.crm.edit(_kind(), crm, **{"addresses.billing": msgspec.structs.replace(at, lines=("2 Main St",))})
+    rig.books.edit(_kind(), books, **{"addresses.billing": msgspec.structs.replace(at, lines=("3 Main St",))})
     await rig.preview()
     typed = Address(("4 Main St", "Floor 2"), "Nairobi", None, "00100", "KE")
     await rig.settle("value", value=msgspec.json.encode(typed).decode())
@@ -127,8 +128,8 @@ async def test_a_bad_value_leaves_the_question_open(rig: Rig) -> None:
     """Nothing is decided by an answer that cannot be taken."""
     at = Address(("1 Main St",), "Nairobi", None, "00100", "KE")
     crm, books = await rig.linked("Betatech", addresses={"billing": at})
-    rig.crm.edit(_kind(), crm, {"addresses.billing": msgspec.structs.replace(at, lines=("2 Main St",))})
-    rig.books.edit(_kind(), books, {"addresses.billing": msgspec.structs.replace(at, lines=("3 Main St",))})
+    rig.crm.edit(_kind(), crm, **{"addresses.billing": msgspec.structs.replace(at, lines=("2 Main St",))})
+    rig.books.edit(_kind(), books, **{"addresses.billing": msgspec.structs.replace(at, lines=("3 Main St",))})
     await rig.preview()
     with pytest.raises(Problem):
         await rig.settle("value", value="somewhere")
@@ -145,7 +146,7 @@ async def test_saboteur_a_decision_without_memory_overwrites_an_edit(rig: Rig, m
     monkeypatch.setattr(propose_linked, "still_to_write", forgetful)
     crm, books = await in_conflict(rig)
     await rig.settle("value", value=OURS)
-    rig.books.edit(_kind(), books, {"phone": "+254 20 2715555"})
+    rig.books.edit(_kind(), books, phone="+254 20 2715555")
     await rig.preview()
     await rig.apply()
     assert OURS == rig.see(rig.books, books).phone  # their edit is lost

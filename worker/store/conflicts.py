@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -64,12 +64,12 @@ async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
     now = await tx.now()
     number = await tx.scalar(select(func.max(conflicts.c.number)).where(conflicts.c.pair_id == pair_id)) or 0
     known = {
-        (row["kind"], row["ref"], row["rule"]): row
+        (row["side"], row["kind"], row["ref"], row["rule"]): row
         for row in await tx.all(select(conflicts).where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open"))
     }
     rows = []
-    for question in {(q.kind, q.ref, q.rule): q for q in questions}.values():
-        before = known.get((question.kind.value, question.ref, question.rule))
+    for question in {(q.side, q.kind, q.ref, q.rule): q for q in questions}.values():
+        before = known.get((question.side, question.kind.value, question.ref, question.rule))
         if before is not None and before["fingerprint"] == question.fingerprint:
             continue
         if before is not None:
@@ -100,6 +100,56 @@ async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
     if rows:
         await tx.run(insert(conflicts), rows)
     return len(rows)
+
+
+async def close_unasked(
+    tx: Unit, pair_id: str, considered: Collection[tuple[Side, Kind, str]], asked: Collection[Question]
+) -> None:
+    """Of the open questions about records that were looked at whole, those that are not asked again: they answered
+    themselves."""
+    again = {(q.side, q.kind, q.ref, q.rule) for q in asked}
+    rows = await tx.rows(
+        select(conflicts.c.id, conflicts.c.side, conflicts.c.kind, conflicts.c.ref, conflicts.c.rule).where(
+            conflicts.c.pair_id == pair_id, conflicts.c.state == "open"
+        )
+    )
+    over = [
+        id_
+        for id_, side, kind, ref, rule in rows
+        if (side, Kind(kind), ref) in considered and (side, Kind(kind), ref, rule) not in again
+    ]
+    for part in chunks(over):
+        await tx.run(update(conflicts).where(conflicts.c.id.in_(part)).values(state="obsolete"))
+
+
+class Questions:
+    """What people were asked and have not answered, and what they said to leave as it is."""
+
+    def __init__(self, opened: Sequence[Question], left: Collection[Question]) -> None:
+        self._about = {(q.side, q.kind, q.ref) for q in opened}
+        self._of = {
+            (q.kind, str(candidate.get("ref"))): q.ref for q in opened if q.side == "crm" for candidate in q.candidates
+        }
+        self._left = {(q.side, q.kind, q.ref, q.rule, q.fingerprint) for q in left}
+
+    def about(self, side: Side, kind: Kind, ref: str) -> bool:
+        """Whether a question about this record is open."""
+        return (side, kind, ref) in self._about
+
+    def candidate_of(self, kind: Kind, ref: str) -> str | None:
+        """The CRM record that, as an open question says, this record of the books may be."""
+        return self._of.get((kind, ref))
+
+    def is_left(self, side: Side, kind: Kind, ref: str, rule: str, fingerprint: str) -> bool:
+        """Whether somebody answered this very question with *Leave*: it is not asked again until its inputs change."""
+        return (side, kind, ref, rule, fingerprint) in self._left
+
+
+async def questions(tx: Unit, pair_id: str) -> Questions:
+    mine = conflicts.c.pair_id == pair_id
+    opened = await tx.all(select(conflicts).where(mine, conflicts.c.state == "open"))
+    left = await tx.all(select(conflicts).where(mine, conflicts.c.state == "settled", conflicts.c.decision == "leave"))
+    return Questions([_conflict(row).question for row in opened], [_conflict(row).question for row in left])
 
 
 async def obsolete(tx: Unit, pair_id: str, subjects: Sequence[tuple[Kind, str, str]]) -> None:

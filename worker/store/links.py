@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, select, tuple_
+from sqlalchemy import and_, delete, func, insert, select
 
 from connectors.canon.fields import FieldType, Value, from_json, to_json
 from connectors.canon.records import Kind
@@ -233,13 +233,18 @@ async def linked_and_alive(
 
 async def is_free(tx: Unit, pair_id: str, side: Side, kind: Kind, refs: Sequence[str]) -> set[str]:
     """Of these refs, the ones that no link has."""
-    taken = await tx.rows(
-        select(link_members.c.ref).where(
-            tuple_(link_members.c.pair_id, link_members.c.side, link_members.c.kind).in_([(pair_id, side, kind.value)]),
-            link_members.c.ref.in_(list(refs)),
+    taken: set[str] = set()
+    for part in chunks(refs):
+        rows = await tx.rows(
+            select(link_members.c.ref).where(
+                link_members.c.pair_id == pair_id,
+                link_members.c.side == side,
+                link_members.c.kind == kind.value,
+                link_members.c.ref.in_(part),
+            )
         )
-    )
-    return set(refs) - {ref for (ref,) in taken}
+        taken |= {ref for (ref,) in rows}
+    return set(refs) - taken
 
 
 async def linked_refs(tx: Unit, pair_id: str, side: Side, kind: Kind) -> set[str]:

@@ -463,6 +463,16 @@ async def park_dirty(
         await tx.run(statement, values)
 
 
+async def forget_reasons(tx: Unit, pair_id: str, settings: str) -> None:
+    """What was looked at says anew why it waits, or waits no more."""
+    looked_at = or_(dirty.c.waits.is_(None), dirty.c.waits != settings)
+    await tx.run(
+        update(dirty)
+        .where(dirty.c.pair_id == pair_id, looked_at, dirty.c.reason.is_not(None))
+        .values(reason=None, waits_for=None)
+    )
+
+
 async def refused(tx: Unit, pair_id: str, settings: str) -> dict[tuple[Side, Kind, str], str]:
     """What a vendor refused under these settings and did not change since: not to be tried again, and why."""
     rows = await tx.rows(

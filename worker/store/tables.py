@@ -154,6 +154,10 @@ cursors = Table(
     Column("moved_at", Instant, nullable=False),
 )
 
+# The predicate of a partial index: a query that says the same reads the few records that are no longer shown, and
+# not all that there are.
+UNSEEN = "gone is not null or missed > 0"
+
 mirror = Table(
     "mirror",
     metadata,
@@ -172,6 +176,9 @@ mirror = Table(
     Column("verified_at", Instant),
     Index("ix_mirror_marker", "connection_id", "marker"),
     Index("ix_mirror_party", "connection_id", "kind", "party"),
+    Index(
+        "ix_mirror_unseen", "connection_id", "kind", sqlite_where=text(UNSEEN), postgresql_where=text(UNSEEN)
+    ),
 )
 
 bad_rows = Table(

@@ -26,7 +26,8 @@ from worker.store.billing import DocumentRow, NewDocument, PositionRow
 from worker.store.conflicts import Decision
 from worker.store.database import Unit, chunks
 from worker.usecases.office import Desk
-from worker.usecases.propose_linked import Scope, create_change
+from worker.usecases.propose_new import LOOKS_THE_SAME, ask_create, create_change, twins_of
+from worker.usecases.scope import Scope
 
 SLICE = 5_000
 
@@ -59,9 +60,9 @@ async def propose_documents(tx: Unit, desk: Desk, customers: Scope, items: Scope
     flow = desk.mapping.invoices
     if flow is None:
         return
-    await _ended_documents(tx, desk, drawing)
-    rows = await mirror.dirty_rows(tx, desk.pair.id, [("crm", Kind.DEAL)], desk.settings)
-    for part in chunks(rows, SLICE):
+    dirt = customers.known.dirt
+    await _ended_documents(tx, desk, drawing, [row.ref for row in dirt.due(("books", Kind.INVOICE))])
+    for part in chunks(dirt.due(("crm", Kind.DEAL)), SLICE):
         await _slice(tx, desk, flow, customers, items, drawing, [row.ref for row in part])
 
 
@@ -614,10 +615,8 @@ def _unwon(
     drawing.wait([subject], "It was billed and is not won any more: a person decides.")
 
 
-async def _ended_documents(tx: Unit, desk: Desk, drawing: Drawing) -> None:
+async def _ended_documents(tx: Unit, desk: Desk, drawing: Drawing, refs: Sequence[str]) -> None:
     """Invoices that a person voided or deleted: their positions are spent, and reported."""
-    rows = await mirror.dirty_rows(tx, desk.pair.id, [("books", Kind.INVOICE)], desk.settings)
-    refs = [row.ref for row in rows]
     documents = await store.documents_by_ref(tx, desk.pair.id, [(Kind.INVOICE, ref) for ref in refs])
     if not documents:
         return

@@ -1,4 +1,4 @@
-"""Plan customers and items: match what is new, merge what is linked, make what is missing."""
+"""Plan customers and items: match what is new, merge what is linked, say what became of what is gone."""
 
 from __future__ import annotations
 
@@ -8,109 +8,36 @@ from datetime import timedelta
 import msgspec
 
 from connectors.canon.fields import FieldType, Value, read
-from connectors.canon.records import AnyRecord, Item, Kind
+from connectors.canon.records import AnyRecord, Customer, Item, Kind
 from connectors.kit.contract import Side, Tombstone
-from worker.engine.drawing import Asked, Drawing, Linked, Subject, draw_create, draw_link, title_of
-from worker.engine.mapping import CustomersFlow, FieldRule, ItemsFlow
-from worker.engine.match import Index, Match, OpenIntent, match_all, parked, twins
+from worker.engine.drawing import Asked, Drawing, Linked, Subject, draw_link, title_of
+from worker.engine.mapping import FieldRule
 from worker.engine.merge import Verdict, merge_record
 from worker.engine.merge import flapping as is_flapping
 from worker.engine.own_value import OwnValue, Put, own_changes, still_to_write
-from worker.engine.plan import Change, Flow, marker
+from worker.engine.plan import Change, FieldChange
 from worker.outside import new_id
-from worker.store import conflicts as asked_store
 from worker.store import links as link_store
 from worker.store import mirror, plans
-from worker.store.conflicts import Decision
 from worker.store.database import Unit, chunks
-from worker.store.links import Link, NewLink
-from worker.usecases.office import OTHER, SIDES, Desk
+from worker.store.links import Link
+from worker.usecases.office import OTHER, SIDES
+from worker.usecases.propose_new import match_fresh
+from worker.usecases.scope import Scope
 
 SLICE = 2_000
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind's flow while it is planned."""
-
-    desk: Desk
-    flow: Flow
-    kind: Kind
-    rules: tuple[FieldRule, ...]
-    evidence: tuple[str, ...]
-    creates: dict[Side, str]
-    removed: dict[Side, str]
-    decisions: dict[tuple[Side, Kind, str], list[Decision]]
-    intents: list[OpenIntent]
-    refused: dict[tuple[Side, Kind, str], str]
-
-    def marker(self, side: Side, ref: str) -> str:
-        return marker(self.desk.installation, self.desk.pair.id, self.kind, f"{side}:{ref}")
-
-    def decided(self, side: Side, ref: str, verdict: str) -> list[Decision]:
-        return [d for d in self.decisions.get((side, self.kind, ref), []) if d.verdict == verdict]
-
-
-def customers_scope(
-    desk: Desk,
-    decisions: dict[tuple[Side, Kind, str], list[Decision]],
-    intents: list[OpenIntent],
-    refused: dict[tuple[Side, Kind, str], str],
-) -> Scope:
-    flow = desk.mapping.customers or CustomersFlow()
-    return _scope(desk, "customers", Kind.CUSTOMER, flow, decisions, intents, refused)
-
-
-def items_scope(
-    desk: Desk,
-    decisions: dict[tuple[Side, Kind, str], list[Decision]],
-    intents: list[OpenIntent],
-    refused: dict[tuple[Side, Kind, str], str],
-) -> Scope:
-    return _scope(desk, "items", Kind.ITEM, desk.mapping.items or ItemsFlow(), decisions, intents, refused)
-
-
-def _scope(
-    desk: Desk,
-    flow: Flow,
-    kind: Kind,
-    said: CustomersFlow | ItemsFlow,
-    decisions: dict[tuple[Side, Kind, str], list[Decision]],
-    intents: list[OpenIntent],
-    refused: dict[tuple[Side, Kind, str], str],
-) -> Scope:
-    return Scope(
-        desk=desk,
-        flow=flow,
-        kind=kind,
-        rules=said.travelling,
-        evidence=said.match,
-        creates={"books": said.create_books, "crm": said.create_crm},
-        removed={"books": said.removed_books, "crm": said.removed_crm},
-        decisions=decisions,
-        intents=[intent for intent in intents if intent.kind is kind],
-        refused=refused,
-    )
-
-
 async def propose_linked(tx: Unit, scope: Scope, drawing: Drawing) -> None:
     """Everything dirty of the kind becomes changes, questions, agreement or a reason to wait."""
-    desk, kind = scope.desk, scope.kind
-    rows = await mirror.dirty_rows(tx, desk.pair.id, [(side, kind) for side in SIDES], desk.settings)
-    subjects = [Subject(row.side, row.kind, row.ref) for row in rows]
-    linked = await link_store.find_links(tx, desk.pair.id, [(s.side, s.kind, s.ref) for s in subjects])
+    rows = scope.known.dirt.due(*((side, scope.kind) for side in SIDES))
+    subjects = await _follow_merges(tx, scope, drawing, [Subject(row.side, row.kind, row.ref) for row in rows])
+    linked = await link_store.find_links(tx, scope.desk.pair.id, [(s.side, s.kind, s.ref) for s in subjects])
     fresh = [s for s in subjects if (s.side, s.kind, s.ref) not in linked]
-    by_link: dict[str, list[Subject]] = {}
-    known: dict[str, Link] = {}
-    for subject in subjects:
-        link = linked.get((subject.side, subject.kind, subject.ref))
-        if link is not None:
-            by_link.setdefault(link.id, []).append(subject)
-            known[link.id] = link
-    for link, members in await _match_fresh(tx, scope, drawing, fresh):
-        by_link[link.id] = members
-        known[link.id] = link
-    for part in chunks(list(by_link), SLICE):
-        await _merge_links(tx, scope, drawing, [(known[i], by_link[i]) for i in part])
+    known = {link.id: link for link in linked.values()}
+    known.update({link.id: link for link in await match_fresh(tx, scope, drawing, fresh)})
+    for part in chunks(list(known.values()), SLICE):
+        await _merge_links(tx, scope, drawing, part)
 
 
 async def _load(tx: Unit, scope: Scope, side: Side, refs: Sequence[str]) -> dict[str, AnyRecord]:
@@ -120,29 +47,35 @@ async def _load(tx: Unit, scope: Scope, side: Side, refs: Sequence[str]) -> dict
 # --------------------------------------------------------------------------- what is linked
 
 
-async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, items: Sequence[tuple[Link, list[Subject]]]) -> None:
+async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, links: Sequence[Link]) -> None:
     records = {
-        side: await _load(tx, scope, side, [ref for link, _ in items if (ref := link.ref(side)) is not None])
+        side: await _load(tx, scope, side, [ref for link in links if (ref := link.ref(side)) is not None])
         for side in SIDES
     }
     types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in scope.rules}
-    bases = await link_store.load_bases(tx, [link.id for link, _ in items], types)
-    posted = await _posted(tx, scope, [ref for link, _ in items if (ref := link.books) is not None])
+    bases = await link_store.load_bases(tx, [link.id for link in links], types)
+    posted = await _posted(tx, scope, [ref for link in links if (ref := link.books) is not None])
     flaps = await _flapping(tx, scope)
-    for link, members in items:
+    for link in links:
         crm, books = (records[side].get(link.ref(side) or "") for side in SIDES)
         if crm is None or books is None:
-            await _one_is_gone(tx, scope, drawing, link, members)
+            await _one_is_gone(tx, scope, drawing, link, crm if crm is not None else books)
             continue
-        verdicts = merge_record(scope.rules, crm, books, bases.get(link.id, {}), posted=link.books in posted)
+        own = bases.get(link.id, {})
+        verdicts = merge_record(scope.rules, crm, books, own, posted=link.books in posted)
         draw_link(
             drawing,
             scope.flow,
-            Linked(link_id=link.id, crm=crm, books=books, subjects=tuple(members)),
+            Linked(link_id=link.id, crm=crm, books=books, subjects=_members(link)),
             _with_own_values(scope, drawing, crm, books, verdicts),
             new_id,
             flaps,
+            own,
         )
+
+
+def _members(link: Link) -> tuple[Subject, ...]:
+    return tuple(Subject(side, link.kind, ref) for side in SIDES if (ref := link.ref(side)) is not None)
 
 
 def _with_own_values(
@@ -181,28 +114,109 @@ async def _flapping(tx: Unit, scope: Scope) -> dict[tuple[Side, str, str], bool]
     }
 
 
-async def _one_is_gone(tx: Unit, scope: Scope, drawing: Drawing, link: Link, members: Sequence[Subject]) -> None:
-    """A member was deleted, archived or merged away at its vendor."""
+# --------------------------------------------------------------------------- what is gone
+
+
+async def _follow_merges(
+    tx: Unit, scope: Scope, drawing: Drawing, subjects: Sequence[Subject]
+) -> list[Subject]:
+    """A record that was merged away at its vendor: its link goes on with the survivor, which is looked at in its
+    place."""
+    found: dict[Subject, None] = {}
     for side in SIDES:
-        ref = link.ref(side)
-        if ref is None:
-            continue
-        stones = await mirror.tombstones(tx, scope.desk.pair.connection(side), scope.kind, [ref])
-        stone = stones.get(ref)
-        if stone is None:
-            continue
-        if stone.survivor is not None and await link_store.move_member(
-            tx, scope.desk.pair.id, side, scope.kind, ref, stone.survivor
-        ):
-            drawing.notes.append(f"{link.id} goes on with {stone.survivor}")
-            continue
-        drawing.asked.append(_removed(scope, link, side, stone))
-        drawing.wait(members, "it was removed on one side: a person decides")
+        mine = [s for s in subjects if s.side == side]
+        stones = await mirror.tombstones(tx, scope.desk.pair.connection(side), scope.kind, [s.ref for s in mine])
+        for subject in mine:
+            survivor = await _survivor(tx, scope, side, stones.get(subject.ref))
+            if survivor is not None and await link_store.move_member(
+                tx, scope.desk.pair.id, side, scope.kind, subject.ref, survivor
+            ):
+                drawing.notes.append(f"{subject.ref} was merged into {survivor}, which takes its place")
+                drawing.settle([subject])
+                drawing.consider(subject)
+                found[Subject(side, scope.kind, survivor)] = None
+            else:
+                found[subject] = None
+    return list(found)
+
+
+async def _survivor(tx: Unit, scope: Scope, side: Side, stone: Tombstone | None) -> str | None:
+    """The last survivor of a chain of merges."""
+    seen: set[str] = set()
+    ref: str | None = None
+    while stone is not None and stone.survivor is not None and stone.survivor not in seen:
+        ref = stone.survivor
+        seen.add(ref)
+        stone = (await mirror.tombstones(tx, scope.desk.pair.connection(side), scope.kind, [ref])).get(ref)
+    return ref
+
+
+async def _one_is_gone(
+    tx: Unit, scope: Scope, drawing: Drawing, link: Link, left: AnyRecord | None
+) -> None:
+    """A member was deleted, archived or merged away at its vendor, or cannot be seen. `left`: what is there."""
+    members = _members(link)
+    drawing.consider(*members)
+    stones = {side: stone for side in SIDES if (stone := await _stone(tx, scope, side, link.ref(side))) is not None}
+    if len(stones) == len(members):
+        drawing.settle(members)
         return
-    drawing.wait(members, "one side cannot be seen at the moment")
+    for side, stone in stones.items():
+        if left is not None:
+            _removed(scope, drawing, link, side, stone, left)
+            return
+    drawing.wait(members, "one side cannot be seen at the moment", again=True)
 
 
-def _removed(scope: Scope, link: Link, side: Side, stone: Tombstone) -> Asked:
+async def _stone(tx: Unit, scope: Scope, side: Side, ref: str | None) -> Tombstone | None:
+    if ref is None:
+        return None
+    return (await mirror.tombstones(tx, scope.desk.pair.connection(side), scope.kind, [ref])).get(ref)
+
+
+def _removed(scope: Scope, drawing: Drawing, link: Link, side: Side, stone: Tombstone, left: AnyRecord) -> None:
+    """What the flow says of records removed on one side: the counterpart is made inactive, left, or asked about."""
+    members = _members(link)
+    asked = _shall_it_go(scope, link, side, stone)
+    policy = scope.removed[side]
+    if policy == "leave" or scope.known.questions.is_left(side, scope.kind, stone.ref, "removed", asked.fingerprint):
+        drawing.settle(members)
+    elif policy == "ask":
+        drawing.asked.append(asked)
+        drawing.wait(members, "it was removed on one side: a person decides")
+    else:
+        change = _deactivated(scope, link, side, stone, left)
+        if change is None:
+            drawing.settle(members)
+            return
+        drawing.changes.append(change)
+        drawing.keep(members)
+
+
+def _deactivated(scope: Scope, link: Link, side: Side, stone: Tombstone, left: AnyRecord) -> Change | None:
+    """The change that makes the counterpart inactive; None: it is."""
+    other = OTHER[side]
+    archives = "archive" in scope.desk.facts(other, scope.kind).operations
+    if not archives and isinstance(left, Customer | Item) and not left.active:
+        return None
+    inactive = FieldChange(path="active", rule="active", type=FieldType.FLAG, before=True, after=False)
+    return Change(
+        id=new_id("ch"),
+        flow=scope.flow,
+        side=other,
+        kind=scope.kind,
+        operation="archive" if archives else "update",
+        source_kind=scope.kind,
+        source_ref=stone.ref,
+        title=title_of(left),
+        why=f"{stone.how} in {scope.desk.title(side)}",
+        ref=left.ref,
+        link_id=link.id,
+        fields=() if archives else (inactive,),
+    )
+
+
+def _shall_it_go(scope: Scope, link: Link, side: Side, stone: Tombstone) -> Asked:
     other = OTHER[side]
     title = scope.desk.title(side)
     return Asked(
@@ -216,212 +230,3 @@ def _removed(scope: Scope, link: Link, side: Side, stone: Tombstone) -> Asked:
         link_id=link.id,
         candidates=({"ref": link.ref(other) or "", "side": other},),
     )
-
-
-# --------------------------------------------------------------------------- what is new
-
-
-async def _match_fresh(
-    tx: Unit, scope: Scope, drawing: Drawing, fresh: Sequence[Subject]
-) -> list[tuple[Link, list[Subject]]]:
-    """Match new records of each side against the other's unlinked ones; links are stored at once."""
-    made: list[tuple[Link, list[Subject]]] = []
-    taken: dict[Side, set[str]] = {"crm": set(), "books": set()}
-    for side in SIDES:
-        refs = [s.ref for s in fresh if s.side == side and s.ref not in taken[side]]
-        found = await _load(tx, scope, side, refs)
-        drawing.settle(Subject(side, scope.kind, ref) for ref in refs if ref not in found)  # gone before it was linked
-        records = [record for record in found.values() if not _parked(scope, drawing, side, record)]
-        if not records:
-            continue
-        matches = await _matches(tx, scope, side, records, taken)
-        links = await _store_matches(tx, scope, side, matches)
-        for link in links:
-            taken["crm"].add(link.crm or "")
-            taken["books"].add(link.books or "")
-            made.append((link, [Subject(s, scope.kind, link.ref(s) or "") for s in SIDES]))
-        await _unmatched(tx, scope, drawing, side, records, matches)
-    return made
-
-
-def _parked(scope: Scope, drawing: Drawing, side: Side, record: AnyRecord) -> bool:
-    if scope.decided(side, record.ref, "not_needed"):
-        drawing.settle([Subject(side, scope.kind, record.ref)])
-        return True
-    return parked(record, scope.intents)
-
-
-async def _matches(
-    tx: Unit, scope: Scope, side: Side, records: Sequence[AnyRecord], taken: dict[Side, set[str]]
-) -> dict[str, Match]:
-    other = OTHER[side]
-    desk = scope.desk
-    pool = [
-        record
-        for record in await mirror.load_all(tx, desk.pair.connection(other), scope.kind)
-        if not parked(record, scope.intents)
-    ]
-    if not pool:
-        return {}
-    # Linked ones are looked at too: a new record that is like one of them is asked about, never made again.
-    linked = await link_store.linked_refs(tx, desk.pair.id, other, scope.kind)
-    index = Index(pool, desk.mapping.region, scope.evidence)  # type: ignore[arg-type]  # validated by the mapping
-    markers = {record.ref: scope.marker(side, record.ref) for record in records}
-    matches = match_all(records, index, markers, linked | taken[other])
-    return {ref: _decided(scope, side, ref, match) for ref, match in matches.items()}
-
-
-def _decided(scope: Scope, side: Side, ref: str, match: Match) -> Match:
-    """What a person said about a match stands: the same, or different from each of those."""
-    same = scope.decided(side, ref, "same")
-    if same:
-        return Match(verdict="same", ref=same[-1].detail, score=100, reasons=("a person said so",))
-    different = {d.detail for d in scope.decided(side, ref, "different")}
-    left = tuple(c for c in match.candidates if c.ref not in different)
-    if match.verdict == "ask":
-        return Match(verdict="ask", candidates=left) if left else Match(verdict="none")
-    return Match(verdict="none") if match.ref in different else match
-
-
-async def _store_matches(tx: Unit, scope: Scope, side: Side, matches: dict[str, Match]) -> list[Link]:
-    def pair(ref: str, found: str) -> dict[Side, str]:
-        return {side: ref, OTHER[side]: found}
-
-    new = []
-    for ref, match in matches.items():
-        if match.verdict == "same" and match.ref is not None:
-            refs = pair(ref, match.ref)
-            new.append(NewLink(scope.kind, refs["crm"], refs["books"], "matched", ", ".join(match.reasons)))
-    return await link_store.make_links(tx, scope.desk.pair.id, new)
-
-
-async def _unmatched(
-    tx: Unit,
-    scope: Scope,
-    drawing: Drawing,
-    side: Side,
-    records: Sequence[AnyRecord],
-    matches: dict[str, Match],
-) -> None:
-    """Ask about the unsure ones; make what the flow says is to be made; the others wait."""
-    unsure = {ref: match for ref, match in matches.items() if match.verdict == "ask"}
-    names = await _load(tx, scope, OTHER[side], [c.ref for m in unsure.values() for c in m.candidates])
-    alone = [r for r in records if r.ref not in matches or matches[r.ref].verdict == "none"]
-    for record in records:
-        if record.ref in unsure:
-            drawing.asked.append(_unsure(scope, side, record, unsure[record.ref], names))
-            drawing.wait([Subject(side, scope.kind, record.ref)], "it may be one of several: a person decides")
-    doubles = {ref for group in twins(alone, scope.desk.mapping.region) for ref in group.refs}
-    for record in alone:
-        _create_or_wait(scope, drawing, side, record, record.ref in doubles)
-
-
-def _unsure(scope: Scope, side: Side, record: AnyRecord, match: Match, names: dict[str, AnyRecord]) -> Asked:
-    return Asked(
-        what="match",
-        kind=scope.kind,
-        side=side,
-        ref=record.ref,
-        title=title_of(record),
-        reason="; ".join(
-            f"{title_of(names[c.ref]) if c.ref in names else c.ref}: {c.score}%, {', '.join(c.reasons)}" for c in match.candidates
-        ),
-        rule="match",
-        candidates=tuple(
-            {"ref": c.ref, "title": title_of(names[c.ref]) if c.ref in names else c.ref, "score": c.score,
-             "reasons": list(c.reasons)}
-            for c in match.candidates
-        ),
-    )  # fmt: skip
-
-
-def _create_or_wait(scope: Scope, drawing: Drawing, side: Side, record: AnyRecord, double: bool) -> None:
-    other = OTHER[side]
-    subject = Subject(side, scope.kind, record.ref)
-    policy = scope.creates[other]
-    if scope.decided(side, record.ref, "create"):
-        policy = "always"
-    if policy in ("never", "first_document", "customer_stage") or not _can_create(scope, other):
-        reason = "for its first invoice" if policy == "first_document" else f"new records are not made in the {other}"
-        drawing.wait([subject], reason)
-    elif double and not scope.decided(side, record.ref, "create"):
-        drawing.asked.append(_shall_we(scope, side, record, "another new record looks the same"))
-        drawing.wait([subject], "another new record looks the same: a person decides")
-    elif policy == "ask":
-        drawing.asked.append(_shall_we(scope, side, record, f"it is not in {scope.desk.title(other)} yet"))
-        drawing.wait([subject], f"it is not in {scope.desk.title(other)} yet: a person decides")
-    else:
-        change = create_change(scope, side, record, f"new in {scope.desk.title(side)}")
-        if isinstance(change, str):
-            drawing.wait([subject], change)
-        else:
-            drawing.changes.append(change)
-
-
-def _can_create(scope: Scope, side: Side) -> bool:
-    facts = scope.desk.connector(side).facts.kinds.get(scope.kind)
-    return facts is not None and "create" in facts.operations
-
-
-def _shall_we(scope: Scope, side: Side, record: AnyRecord, reason: str) -> Asked:
-    return Asked(
-        what="create",
-        kind=scope.kind,
-        side=side,
-        ref=record.ref,
-        title=title_of(record),
-        reason=reason,
-        rule="create",
-    )
-
-
-def create_change(scope: Scope, side: Side, record: AnyRecord, why: str) -> Change | str:
-    """The change that makes a record's counterpart, or the reason why it waits."""
-    refused = scope.refused.get((side, scope.kind, record.ref))
-    if refused is not None:
-        return refused
-    change = draw_create(
-        scope.flow,
-        record,
-        side,
-        scope.rules,
-        scope.marker(side, record.ref),
-        why,
-        new_id,
-        scope.desk.mapping.region,
-    )
-    return change if isinstance(change, str) else _with_account(scope, change)
-
-
-def _with_account(scope: Scope, change: Change) -> Change:
-    """An item made in the books gets the income account that the mapping names, unless the item names its own."""
-    flow = scope.desk.mapping.invoices
-    record = change.record
-    if change.side != "books" or flow is None or flow.accounts.income is None or not isinstance(record, Item):
-        return change
-    if isinstance(record.income_account, str):
-        return change
-    return msgspec.structs.replace(change, record=msgspec.structs.replace(record, income_account=flow.accounts.income))
-
-
-async def open_intents(tx: Unit, desk: Desk) -> list[OpenIntent]:
-    """Creates on their way: what a pull brings may be theirs."""
-    found = []
-    for stored in await plans.open_intents(tx, desk.pair.id):
-        change = stored.change
-        if change.operation != "create" or change.marker is None or stored.call_until is None:
-            continue
-        facts = desk.facts(change.side, change.kind)
-        found.append(
-            OpenIntent(
-                kind=change.kind,
-                marker=change.marker,
-                carries_marker=facts.marker is not None,
-                since=stored.call_until - timedelta(seconds=desk.connector(change.side).facts.call_deadline_s + 60),
-            )
-        )
-    return found
-
-
-async def decisions(tx: Unit, desk: Desk) -> dict[tuple[Side, Kind, str], list[Decision]]:
-    return await asked_store.decided(tx, desk.pair.id)

@@ -19,15 +19,16 @@ from worker.store import mirror
 from worker.store.billing import PositionRow
 from worker.store.database import Unit
 from worker.store.links import Link, NewLink
+from worker.store.mirror import Dirt
 from worker.usecases.office import Desk
 
 DOCUMENTS = (Kind.INVOICE, Kind.CREDIT_NOTE, Kind.PAYMENT)
 
 
-async def propose_payments(tx: Unit, desk: Desk, drawing: Drawing) -> None:
+async def propose_payments(tx: Unit, desk: Desk, dirt: Dirt, drawing: Drawing) -> None:
     """Deals whose documents moved in the books get their payment fields. A moved document stays to be planned
     until its deals agree with it; one that stands for no deal is done with."""
-    rows = await mirror.dirty_rows(tx, desk.pair.id, [("books", kind) for kind in DOCUMENTS], desk.settings)
+    rows = dirt.due(*(("books", kind) for kind in DOCUMENTS))
     subjects = [Subject("books", row.kind, row.ref) for row in rows]
     flow = desk.mapping.payments
     touched = await _deals_touched(tx, desk, subjects) if flow is not None and flow.fields else {}
@@ -38,9 +39,11 @@ async def propose_payments(tx: Unit, desk: Desk, drawing: Drawing) -> None:
     changing = {c.source_ref for c in drawing.changes if c.flow == "payments"}
     for subject in subjects:
         held = [reasons[deal] for deal in touched.get(subject, set()) if deal in reasons]
+        if changing & touched.get(subject, set()):
+            drawing.keep([subject])
         if held:
             drawing.wait([subject], held[0])
-        elif not changing & touched.get(subject, set()):
+        else:
             drawing.settle([subject])
 
 

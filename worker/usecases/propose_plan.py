@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
+from typing import TypeAlias
 
 import msgspec
 
 from connectors.canon.records import Kind
-from worker.engine.drawing import Drawing, Subject
+from connectors.kit.contract import Side
+from worker.engine.drawing import Drawing, Subject, Waiting
 from worker.engine.guard import emptied_side, trips
 from worker.engine.plan import FLOW_ORDER, Change, Fingerprint, Sum, summed
 from worker.outside import new_id
@@ -17,11 +19,12 @@ from worker.store import connections, links, mirror, plans
 from worker.store.audit import Entry, append
 from worker.store.conflicts import Question
 from worker.store.database import Unit, chunks
-from worker.store.mirror import Parked
-from worker.usecases.office import SIDES, Desk
+from worker.store.mirror import Dirt, Parked
+from worker.usecases.office import OTHER, SIDES, Desk
 from worker.usecases.propose_documents import propose_documents
-from worker.usecases.propose_linked import customers_scope, decisions, items_scope, open_intents, propose_linked
+from worker.usecases.propose_linked import propose_linked
 from worker.usecases.propose_payments import propose_payments
+from worker.usecases.scope import customers_scope, gather, items_scope
 
 SLICE = 5_000
 
@@ -36,17 +39,33 @@ class Proposed(msgspec.Struct, frozen=True, kw_only=True):
     refused: str | None = None
 
 
-async def propose_plan(desk: Desk, run_id: str) -> Proposed:
+Hold: TypeAlias = Callable[[Unit], Awaitable[None]]
+
+
+async def nobody_else(tx: Unit) -> None:
+    """For whoever plans without a lease."""
+
+
+async def propose_plan(
+    desk: Desk, run_id: str, *, emptied: bool = False, still_ours: Hold = nobody_else
+) -> Proposed:
     """Draw the pair's plan. Everything it reads and writes is one transaction: what was dirty is planned, or
-    settled, or waits with its reason; nothing is lost between two plans."""
+    settled, or waits with its reason; nothing is lost between two plans. `emptied`: a person confirmed that a side
+    that looks empty is. `still_ours` is called last, and raises if the lease was lost: then nothing was decided."""
     async with desk.db.write() as tx:
-        refused = await _looks_empty(tx, desk)
-        drawing = Drawing()
-        if refused is None:
-            await _draw(tx, desk, drawing)
-        changes = _held_by_flow(desk, _ordered(drawing.changes))
-        changes = await _guarded(tx, desk, changes)
-        return await _store(tx, desk, run_id, drawing, changes, refused)
+        refused = await _is_applied(tx, desk) or (None if emptied else await _looks_empty(tx, desk))
+        changes = await _drawn(tx, desk) if refused is None else []
+        proposed = await _store(tx, desk, run_id, changes, refused)
+        await still_ours(tx)
+        return proposed
+
+
+async def _is_applied(tx: Unit, desk: Desk) -> str | None:
+    """While a plan is carried out nothing else is planned: what is on its way would look like something new."""
+    current = await plans.current_plan(tx, desk.pair.id)
+    if current is None or current.state != "applying":
+        return None
+    return "a plan is still being carried out: preview again when it is done"
 
 
 async def _looks_empty(tx: Unit, desk: Desk) -> str | None:
@@ -54,17 +73,24 @@ async def _looks_empty(tx: Unit, desk: Desk) -> str | None:
     return emptied_side(linked, alive)
 
 
-async def _draw(tx: Unit, desk: Desk, drawing: Drawing) -> None:
-    decided = await decisions(tx, desk)
-    intents = await open_intents(tx, desk)
-    refused = await mirror.refused(tx, desk.pair.id, desk.settings)
-    customers = customers_scope(desk, decided, intents, refused)
-    items = items_scope(desk, decided, intents, refused)
-    for scope, flow in ((customers, desk.mapping.customers), (items, desk.mapping.items)):
-        if flow is not None and scope.kind in desk.connector("crm").facts.kinds:
+async def _drawn(tx: Unit, desk: Desk) -> list[Change]:
+    """The plan's changes; what else was decided on the way is stored."""
+    drawing = Drawing()
+    dirt = await _draw(tx, desk, drawing)
+    changes = await _guarded(tx, desk, _held_by_flow(desk, _ordered(drawing.changes)))
+    await _store_decisions(tx, desk, drawing, changes, dirt)
+    return changes
+
+
+async def _draw(tx: Unit, desk: Desk, drawing: Drawing) -> Dirt:
+    known = await gather(tx, desk)
+    customers, items = customers_scope(desk, known), items_scope(desk, known)
+    for scope in (customers, items):
+        if scope.named and scope.kind in desk.connector("crm").facts.kinds:
             await propose_linked(tx, scope, drawing)
     await propose_documents(tx, desk, customers, items, drawing)
-    await propose_payments(tx, desk, drawing)
+    await propose_payments(tx, desk, known.dirt, drawing)
+    return known.dirt
 
 
 def _ordered(changes: Sequence[Change]) -> list[Change]:
@@ -108,15 +134,8 @@ async def _guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
     ]
 
 
-async def _store(
-    tx: Unit, desk: Desk, run_id: str, drawing: Drawing, changes: list[Change], refused: str | None
-) -> Proposed:
+async def _store(tx: Unit, desk: Desk, run_id: str, changes: list[Change], refused: str | None) -> Proposed:
     pair_id, plan_id = desk.pair.id, new_id("pl")
-    await _store_decisions(tx, desk, drawing)
-    asked = [Question(**msgspec.structs.asdict(a), fingerprint=a.fingerprint) for a in drawing.asked]
-    still = {(q.kind, q.ref, q.rule) for q in asked}
-    await conflict_store.obsolete(tx, pair_id, [key for key in drawing.answered if key not in still])
-    await conflict_store.ask(tx, pair_id, asked)
     await plans.open_plan(tx, pair_id, plan_id, run_id, desk.pair.mapping_version)
     fingerprint = Fingerprint()
     for start in range(0, len(changes), SLICE):
@@ -144,32 +163,54 @@ async def _store(
     )
 
 
-async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing) -> None:
-    """Bases that moved by agreement, records that leave the dirty set, records that wait."""
+async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing, changes: Sequence[Change], dirt: Dirt) -> None:
+    """Bases that moved by agreement, questions, records that leave the dirty set, records that wait."""
+    pair_id = desk.pair.id
     await links.store_bases(tx, drawing.bases)
     for kind, ref, rule in drawing.lifted:
-        await conflict_store.lift(tx, desk.pair.id, ("crm", kind, ref), rule, "value")
-    rows = {
-        Subject(row.side, row.kind, row.ref): row
-        for row in await mirror.dirty_rows(
-            tx, desk.pair.id, [(side, kind) for side in SIDES for kind in Kind], desk.settings
-        )
-    }
-    waiting: dict[Subject, Parked] = {}
-    for subject, reason, waits_for in drawing.waiting:
-        before = waiting.get(subject)
-        waiting[subject] = Parked(
+        await conflict_store.lift(tx, pair_id, ("crm", kind, ref), rule, "value")
+    asked = [Question(**msgspec.structs.asdict(a), fingerprint=a.fingerprint) for a in drawing.asked]
+    considered = {(s.side, s.kind, s.ref) for s in drawing.considered}
+    await conflict_store.close_unasked(tx, pair_id, considered, asked)
+    await conflict_store.ask(tx, pair_id, asked)
+    busy = drawing.busy | {subject for change in changes for subject in _subjects(change)}
+    parked = _parked(drawing, dirt, busy)
+    waiting = {Subject(row.side, row.kind, row.ref) for row in parked}
+    stamps = {(r.side, r.kind, r.ref): found.stamp for r in parked if (found := dirt.row(r.side, r.kind, r.ref))}
+    settled = [
+        row
+        for s in dict.fromkeys(drawing.settled)
+        if s not in waiting and s not in busy and (row := dirt.row(s.side, s.kind, s.ref)) is not None
+    ]
+    await mirror.forget_reasons(tx, pair_id, desk.settings)
+    for part in chunks(parked, SLICE):
+        await mirror.park_dirty(tx, pair_id, part, desk.settings, stamps)
+    for cleared in chunks(settled, SLICE):
+        await mirror.clear_dirty(tx, pair_id, cleared)
+
+
+def _subjects(change: Change) -> list[Subject]:
+    """The records that a change is planned from and for. They stay dirty until the change is done, for it may be
+    discarded, expire or go stale."""
+    source: Side = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
+    found = [Subject(source, change.source_kind, change.source_ref)]
+    return found if change.ref is None else [*found, Subject(change.side, change.kind, change.ref)]
+
+
+def _parked(drawing: Drawing, dirt: Dirt, busy: Collection[Subject]) -> list[Parked]:
+    """One row for each record that waits, with all its reasons."""
+    waits: dict[Subject, list[Waiting]] = {}
+    for wait in drawing.waiting:
+        waits.setdefault(wait.subject, []).append(wait)
+    return [
+        Parked(
             side=subject.side,
             kind=subject.kind,
             ref=subject.ref,
-            reason=f"{before.reason}; {reason}" if before is not None else reason,
-            waits_for=waits_for or (before.waits_for if before is not None else None),
+            reason="; ".join(dict.fromkeys(w.reason for w in said if w.reason is not None)) or None,
+            waits_for=next((w.waits_for for w in said if w.waits_for is not None), None),
+            again=subject in busy or any(w.again for w in said),
         )
-    parked = [row for subject, row in waiting.items() if subject in rows]
-    stamps = {(s.side, s.kind, s.ref): row.stamp for s, row in rows.items()}
-    changing = {Subject(c.side, c.kind, c.ref) for c in drawing.changes if c.ref is not None}
-    settled = [rows[s] for s in dict.fromkeys(drawing.settled) if s in rows and s not in waiting and s not in changing]
-    for part in chunks(parked, SLICE):
-        await mirror.park_dirty(tx, desk.pair.id, part, desk.settings, stamps)
-    for cleared in chunks(settled, SLICE):
-        await mirror.clear_dirty(tx, desk.pair.id, cleared)
+        for subject, said in waits.items()
+        if dirt.row(subject.side, subject.kind, subject.ref) is not None
+    ]

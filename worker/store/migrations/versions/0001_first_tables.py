@@ -105,6 +105,13 @@ def upgrade() -> None:
     with op.batch_alter_table("mirror", schema=None) as batch_op:
         batch_op.create_index("ix_mirror_marker", ["connection_id", "marker"], unique=False)
         batch_op.create_index("ix_mirror_party", ["connection_id", "kind", "party"], unique=False)
+        batch_op.create_index(
+            "ix_mirror_unseen",
+            ["connection_id", "kind"],
+            unique=False,
+            sqlite_where=sa.text("gone is not null or missed > 0"),
+            postgresql_where=sa.text("gone is not null or missed > 0"),
+        )
 
     op.create_table(
         "pairs",
@@ -631,6 +638,7 @@ def downgrade() -> None:
     op.drop_table("subscriptions")
     op.drop_table("pairs")
     with op.batch_alter_table("mirror", schema=None) as batch_op:
+        batch_op.drop_index("ix_mirror_unseen")
         batch_op.drop_index("ix_mirror_party")
         batch_op.drop_index("ix_mirror_marker")
 

@@ -1,0 +1,42 @@
+"""The one error handler: what went wrong -> what the person reads and can do next."""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.metadata import BadButton, OldButton
+from worker.api import Problem
+
+log = structlog.get_logger()
+
+NOT_IN_CHANNEL = "I am not in this channel, so I cannot post here. Type /invite @Tieout, then try again."
+_SLACK_SAYS = {
+    "not_in_channel": NOT_IN_CHANNEL,
+    "channel_not_found": NOT_IN_CHANNEL,
+    "user_not_in_channel": NOT_IN_CHANNEL,
+    "is_archived": "This channel is archived, so I cannot post here.",
+    "restricted_action": "Only some people may post in this channel. Ask a workspace admin to let me.",
+}
+
+
+def explain(error: BaseException) -> str:
+    """An error in words: what happened, and what to do next. What nobody foresaw is logged, once, here."""
+    if isinstance(error, Problem):
+        return f"{error} {error.next_step}" if error.next_step is not None else str(error)
+    if isinstance(error, OldButton):
+        return "This button is too old to be pressed. /tieout preview, or /tieout conflicts, shows new ones."
+    if isinstance(error, BadButton):
+        return "This button was not made by this Tieout. /tieout preview, or /tieout conflicts, shows new ones."
+    if isinstance(error, OSError) or "OperationalError" in type(error).__name__:
+        log.error("bot.store_unreachable", error=type(error).__name__)
+        return "The database cannot be reached at the moment. Nothing was lost or changed: try again in a minute."
+    log.error("bot.unforeseen", exc_info=error)
+    return (
+        f"That did not work ({type(error).__name__}), and nothing more was done. It is in the log under bot.unforeseen; "
+        "/tieout status says how things stand."
+    )
+
+
+def explain_refusal(code: str) -> str | None:
+    """What somebody is told when Slack refuses a message for a reason that they can mend; None: they cannot."""
+    return _SLACK_SAYS.get(code)
