@@ -75,8 +75,9 @@ async def opened(folder: Path) -> AsyncIterator[Office]:
             await db.close()
 
 
-def mapping(crm: str, books: str, customers_from: str = "companies", create: str = "always") -> str:
-    """A mapping that keeps customers in step and nothing else."""
+def mapping(crm: str, books: str, customers_from: str = "companies", *, email: bool = True) -> str:
+    """A mapping that keeps customers in step and nothing else, and makes all of them in the books."""
+    emails = "      - {crm: emails.general, books: emails.general, authority: crm}" if email else ""
     return f"""
 pair: benchmark
 crm: {crm}
@@ -89,11 +90,11 @@ flows:
   customers:
     apply: ask
     direction: two-way
-    create: {{books: {create}, crm: never}}
+    create: {{books: always, crm: never}}
     match: [email, name+postal_code, phone]
     fields:
       - {{crm: name, books: legal_name, authority: crm}}
       - {{crm: phone, books: phone, authority: crm}}
-      - {{crm: emails.general, books: emails.general, authority: crm}}
+{emails}
       - {{crm: address, books: addresses.billing, authority: crm}}
 """

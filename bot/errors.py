@@ -32,8 +32,8 @@ def explain(error: BaseException) -> str:
         return "The database cannot be reached at the moment. Nothing was lost or changed: try again in a minute."
     log.error("bot.unforeseen", exc_info=error)
     return (
-        f"That did not work ({type(error).__name__}), and nothing more was done. It is in the log under bot.unforeseen; "
-        "/tieout status says how things stand."
+        f"That did not work ({type(error).__name__}), and nothing more was done. The log has it under "
+        "bot.unforeseen; /tieout status says how things stand."
     )
 
 

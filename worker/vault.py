@@ -96,6 +96,10 @@ class StoredTokens:
             self._cached = await self._read()
         return self._cached
 
+    def forget(self) -> None:
+        """Read the row again before the next call: somebody may have connected anew."""
+        self._cached = None
+
     async def _read(self) -> Token:
         async with self._db.read() as tx:
             secret = await tx.scalar(select(credentials.c.secret).where(credentials.c.connection_id == self._id))

@@ -152,7 +152,9 @@ class _Maker:
         self.yesterday = today - timedelta(days=1)
         self.cut_over = months_before(today, 1)
         self.opened = months_before(today, 6)
-        self.goods = tuple(Good(sku, name, Decimal(price), service, text) for sku, name, price, service, text in words.GOODS)
+        self.goods = tuple(
+            Good(sku, name, Decimal(price), service, text) for sku, name, price, service, text in words.GOODS
+        )
         self.phones: set[str] = set()
         self.firms: list[Firm] = []
         self.sales: list[Sale] = []
@@ -189,7 +191,9 @@ class _Maker:
             in_books = number < LINKED or number >= LINKED + CRM_ONLY - 1
             self.firms.append(self._firm(number, next(names), in_crm=number < LINKED + CRM_ONLY - 1, in_books=in_books))
         umlauts = self._firm(900, "Müller & Söhne: Armaturen GmbH", in_books=False)
-        self.firms.append(msgspec.structs.replace(umlauts, domain="mueller-soehne.example", email="kontor@mueller-soehne.example"))
+        self.firms.append(
+            msgspec.structs.replace(umlauts, domain="mueller-soehne.example", email="kontor@mueller-soehne.example")
+        )
 
     def _names(self, count: int) -> Iterator[str]:
         """Names that nobody takes for one another."""
@@ -280,7 +284,9 @@ class _Maker:
 
     def _lines(self) -> tuple[Line, ...]:
         goods = self.chance.sample(self.goods[:-1], self.chance.choice((1, 1, 2, 3)))
-        return tuple(Line(good, self.chance.randint(1, 3 if good.service or good.price > 400 else 24)) for good in goods)
+        return tuple(
+            Line(good, self.chance.randint(1, 3 if good.service or good.price > 400 else 24)) for good in goods
+        )
 
     def _sale(self, firm: Firm | None, stage: str, on: date, lines: tuple[Line, ...] | None = None) -> Sale:
         number = len(self.sales) + 1

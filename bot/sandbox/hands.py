@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bot.sandbox import filling, picks
+from bot.sandbox import filling, picks, wire
 from bot.sandbox.deliver import payloads
 from bot.sandbox.deliver.answer import Answer
 from bot.sandbox.deliver.postman import Postman
@@ -239,6 +239,7 @@ class Hands:
         user = self._world.user(who)
         opened = self._open_view(user, view)
         filling.fill(opened, values)
+        self._name_files(opened)
         opened.trouble, opened.errors = "", filling.refusals(opened)
         self._world.touch(opened)
         if opened.errors:
@@ -249,6 +250,15 @@ class Hands:
             self._trouble(user, opened, answer.trouble)
             return Outcome(answer.trouble)
         return self._after_submission(opened, answer)
+
+    def _name_files(self, view: View) -> None:
+        """A file input's state holds whole files; hands give their ids."""
+        for block, element in filling.inputs(view):
+            held = view.values.get(block["block_id"], {}).get(element["action_id"])
+            if element["type"] == "file_input" and held is not None:
+                ids = [one["id"] if isinstance(one, dict) else one for one in held["files"]]
+                shown = [wire.file(self._world, self._world.files[file_id], self._desk.url) for file_id in ids]
+                held["files"] = shown
 
     def _after_submission(self, view: View, answer: Answer) -> Outcome:
         said = answer.said

@@ -231,7 +231,7 @@ class SlackSandbox:
         return plain.of_message(self.world, thing) if isinstance(thing, Message) else plain.of_view(self.world, thing)
 
     async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 10.0) -> T:
-        """What `predicate` returns as soon as that is neither None nor False; asked again after each change.
+        """What `predicate` returns as soon as that is true; asked again after each change in the workspace.
         Raises TimeoutError after `timeout_s` real seconds, with what the channels last said."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -243,7 +243,7 @@ class SlackSandbox:
         while True:
             rung = self.world.bell.count
             found = predicate()
-            if found is not None and found is not False:
+            if found:
                 return found
             await self.world.bell.after(rung)
 

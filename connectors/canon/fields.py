@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -216,6 +217,7 @@ def folded(text: str) -> str:
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
 
 
+@lru_cache(maxsize=4096)  # a merge looks at the same number a dozen times, and reading one is slow
 def phone_e164(text: str, region: str | None) -> str | None:
     """+254202710000, or None if the text is no possible number. `region` is for numbers without a country code."""
     try:

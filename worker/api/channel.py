@@ -18,9 +18,11 @@ from worker.engine.mapping import Mapping as PairMapping
 from worker.engine.mapping import MappingError, parse
 from worker.engine.own_value import may_prefer, takes_own_value
 from worker.house import House
-from worker.store import approvals, audit, conflicts, connections, links, mirror, plans, runs, schedules
+from worker.outside import new_id
+from worker.store import approvals, audit, conflicts, connections, links, mirror, outbox, plans, runs, schedules
 from worker.store.conflicts import Conflict
 from worker.store.database import Unit
+from worker.store.runs import Lane
 from worker.store.tables import cursors
 from worker.usecases.approve_plan import NotThatPlan, OwnRules, Part, approve_plan
 from worker.usecases.connect import Refused
@@ -118,15 +120,29 @@ class ChannelApi(Api):
             if row is not None:
                 await tell_plan(tx, row.pair_id, plan_id)
 
-    async def ask_once(self, once: str, pair_id: str, what: str, by: str, request: Mapping[str, Any]) -> str:
-        """As `ask`; the same `once` again is the same run, so that a second press starts nothing."""
-        run_id = f"run_{once}"
+    async def ask_run(
+        self,
+        pair_id: str,
+        what: str,
+        by: str,
+        channel: str,
+        request: Mapping[str, Any] | None = None,
+        *,
+        once: str | None = None,
+    ) -> views.AskedView:
+        """Ask for a run and say so in the channel, in one go. The same `once` again is the same run, so that a
+        second press starts nothing."""
+        run_id = f"run_{once}" if once is not None else new_id("run")
+        lane: Lane = "bulk" if what in ("sync", "reconcile") else "realtime"
         async with self._db.write() as tx:
-            if await runs.get(tx, run_id) is not None:
-                return run_id
-            await runs.ask(tx, pair_id, what, request, by, run_id=run_id)
-        await self._house.queue.wake(run_id, "realtime")
-        return run_id
+            known = await runs.get(tx, run_id)
+            if known is not None:
+                return views.AskedView(run_id=run_id, message=run_message(run_id), new=False, by=known.requested_by)
+            tell = msgspec.to_builtins(Tell(channel=channel, user=by))
+            await runs.ask(tx, pair_id, what, {**(request or {}), "tell": tell}, by, lane, run_id)
+            await outbox.put(tx, pair_id, channel, run_message(run_id), "run", {"run": run_id, "user": by})
+        await self._house.queue.wake(run_id, lane)
+        return views.AskedView(run_id=run_id, message=run_message(run_id), new=True, by=by)
 
     # ----------------------------------------------------------------- conflicts
 

@@ -35,6 +35,11 @@ class Messages:
         async with self._db.read() as tx:
             return await outbox.message_ts(tx, channel, message)
 
+    async def is_said(self, message: str) -> bool:
+        """Whether a message of that name was said, or is about to be."""
+        async with self._db.read() as tx:
+            return await outbox.knows(tx, message) is not None
+
     async def sent(self, letter_id: int, ts: str | None) -> None:
         async with self._db.write() as tx:
             await outbox.sent(tx, letter_id, ts)

@@ -261,3 +261,12 @@ class ApprovedView(View, frozen=True, kw_only=True):
     run_id: str | None
     by: tuple[str, ...]
     needed: int
+
+
+class AskedView(View, frozen=True, kw_only=True):
+    """A run that was asked for, and the message that tells of it. Not `new`: `by` asked for it before."""
+
+    run_id: str
+    message: str
+    new: bool
+    by: str

@@ -241,7 +241,7 @@ def positions(deal: Deal, rules: BillingRules, *, net: Money | None = None) -> t
     day = _won_since(deal, rules)
     if isinstance(day, NotBillable):
         return day
-    if not _customer(deal):
+    if not customer_of(deal):
         return _held("The deal names no account to bill.", "sold_to")
     whole = deal_net(deal, rules, net=net)
     if isinstance(whole, NotBillable):
@@ -261,7 +261,8 @@ def deal_net(deal: Deal, rules: BillingRules, *, net: Money | None = None) -> Mo
     return _refuse_amount(whole) or whole
 
 
-def _customer(deal: Deal) -> str | None:
+def customer_of(deal: Deal) -> str | None:
+    """The CRM customer that a deal is billed to."""
     for ref in (deal.bill_to, deal.sold_to):
         if not isinstance(ref, msgspec.UnsetType) and ref is not None and ref != "":
             return ref

@@ -167,12 +167,23 @@ def fields_from_json(text: str) -> tuple[FieldChange, ...]:
 
 
 class Fingerprint:
-    """A running digest of a plan's changes, in order: what an approval is bound to. Ids are no part of it."""
+    """A running digest of a plan's changes, in order: what an approval is bound to. Ids are no part of it: a
+    record that is yet to be made goes by what it is made from."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
+        self._made: dict[str, str] = {}
+
+    def _record(self, change: Change) -> str | None:
+        if change.record is None:
+            return None
+        text = encode(change.record).decode()
+        for need in change.needs:
+            text = text.replace(f'"@{need}"', f'"@{self._made.get(need, need)}"')
+        return text
 
     def add(self, change: Change) -> None:
+        self._made[change.id] = f"{change.side}.{change.source_kind}.{change.source_ref}"
         said = (
             change.side,
             change.kind,
@@ -182,7 +193,7 @@ class Fingerprint:
             change.source_ref,
             change.generation,
             fields_json(change.fields),
-            encode(change.record) if change.record is not None else None,
+            self._record(change),
             [(r.side, r.kind, r.ref, r.digest) for r in change.requires],
             change.held,
         )

@@ -14,13 +14,15 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.kit.errors import ConnectorError, Reconnect, TryLater
+from worker.engine.guard import over_limit
 from worker.engine.mapping import MappingError
 from worker.store import plans, runs
-from worker.store.runs import Run
+from worker.store.runs import LeaseLost, Run
 from worker.store.tables import runs as runs_table
-from worker.usecases.apply_plan import apply_plan
+from worker.usecases.apply_plan import Applied, apply_plan, close_left
 from worker.usecases.office import Desk, Office, open_desk
 from worker.usecases.post_messages import tell_run
 from worker.usecases.propose_plan import Proposed, propose_plan
@@ -31,15 +33,12 @@ from worker.usecases.settle_conflict import decided_changes
 SLICE_S = 45.0
 GIVE_WAY_S = 5.0
 RENEW_S = 5.0
+RECONNECT_S = 300.0  # how often held work tries a login that was refused; connecting again wakes it
 log = structlog.get_logger()
 
 
 class TimeUp(Exception):
     """This job's slice is over; the run goes on in the next."""
-
-
-class LeaseLost(Exception):
-    """Another worker goes on with this run."""
 
 
 class Waiting(Exception):
@@ -75,7 +74,8 @@ async def _settle_run(office: Office, run: Run, before: dict[str, int]) -> None:
     except TryLater as error:
         await _end(office, run, "waiting", wait_s=error.wait_s or 60, error=_said(error))
     except Reconnect as error:
-        await _end(office, run, "failed", error=_said(error))
+        held = await _holds_work(office, run)
+        await _end(office, run, "waiting" if held else "failed", wait_s=RECONNECT_S if held else 0, error=_said(error))
     except (ConnectorError, MappingError, LookupError, NotAMonth) as error:
         await _end(office, run, "failed", error=_said(error))
     except Exception as error:  # the last border: a run must never be stuck without a word
@@ -84,6 +84,14 @@ async def _settle_run(office: Office, run: Run, before: dict[str, int]) -> None:
     else:
         calls = {c: count.total - before.get(c, 0) for c, count in office.calls.items()}
         await _end(office, run, "done", result={**result, "calls": {c: n for c, n in calls.items() if n}})
+
+
+async def _holds_work(office: Office, run: Run) -> bool:
+    """Whether the run carries out a plan, which goes on once the account is connected again."""
+    async with office.db.read() as tx:
+        fresh = await runs.get(tx, run.id)
+        plan = await plans.get_plan(tx, fresh.plan_id) if fresh is not None and fresh.plan_id is not None else None
+        return plan is not None and plan.state == "applying"
 
 
 def _said(error: Exception) -> dict[str, Any]:
@@ -111,8 +119,11 @@ async def _renewed(office: Office, run: Run) -> AsyncIterator[None]:
     async def renew() -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            async with office.db.write() as tx:
-                await runs.renew(tx, run)
+            try:
+                async with office.db.write() as tx:
+                    await runs.renew(tx, run)
+            except SQLAlchemyError as error:  # the next renewal may succeed; what decides asks for itself
+                log.warning("run.not_renewed", run=run.id, error=type(error).__name__)
 
     task = asyncio.create_task(renew())
     try:
@@ -133,6 +144,7 @@ def _checkpoint(office: Office, run: Run) -> Callable[[str, int, int], Awaitable
         if now - told[0] >= 0.5:
             told[0] = now
             async with office.db.write() as tx:
+                await runs.still_ours(tx, run)
                 await runs.progress(tx, run, {"step": step, "done": done, "total": total})
                 waiting = await _somebody_waits(tx, run) if now - started >= GIVE_WAY_S else False
             if waiting:
@@ -162,14 +174,35 @@ async def _desk(office: Office, run: Run, *, fresh: bool = False) -> Desk:
 
 
 async def _preview(office: Office, run: Run) -> dict[str, Any]:
-    """Pull both sides and propose a plan."""
+    """Pull both sides and propose a plan. `confirm_emptied` in the request: a person saw that a side that looks empty
+    is."""
     desk = await _desk(office, run, fresh=True)
     pulled = await pull_pair(desk)
     await desk.say("Planning", 0, 0)
-    proposed = await propose_plan(desk, run.id)
+    proposed = await _propose(desk, run)
     async with office.db.write() as tx:
         await runs.set_plan(tx, run.id, proposed.plan_id)
     return {**_proposed(proposed), "read": {side: p.seen for side, p in pulled.items()}}
+
+
+async def _propose(desk: Desk, run: Run) -> Proposed:
+    """A plan of what is dirty. What a failed run left of its plan is looked up first."""
+    left = await close_left(desk, run.id, run.requested_by)
+    if left is not None:
+        raise await _waiting(desk, left)
+    return await propose_plan(
+        desk,
+        run.id,
+        emptied=run.request.get("confirm_emptied") is True,
+        still_ours=lambda tx: runs.still_ours(tx, run),
+    )
+
+
+async def _waiting(desk: Desk, applied: Applied) -> Waiting:
+    async with desk.db.read() as tx:
+        now = await tx.now()
+    until = applied.not_before if applied.not_before is not None else now
+    return Waiting(applied.why or "", max((until - now).total_seconds(), 0.2))
 
 
 def _proposed(proposed: Proposed) -> dict[str, Any]:
@@ -193,9 +226,7 @@ async def _apply(office: Office, run: Run) -> dict[str, Any]:
 async def _carry_out(desk: Desk, run: Run, plan_id: str) -> dict[str, Any]:
     applied = await apply_plan(desk, plan_id, run.id, run.requested_by)
     if applied.not_before is not None:
-        async with desk.db.read() as tx:
-            left = (applied.not_before - await tx.now()).total_seconds()
-        raise Waiting(applied.why or "", max(left, 0.2))
+        raise await _waiting(desk, applied)
     return {"plan_id": plan_id, "states": dict(applied.states)}
 
 
@@ -205,21 +236,23 @@ async def _sync(office: Office, run: Run) -> dict[str, Any]:
     desk = await _desk(office, run, fresh=plan_id is None)
     if plan_id is None:
         await pull_pair(desk)
-        proposed = await propose_plan(desk, run.id)
+        proposed = await _propose(desk, run)
         async with office.db.write() as tx:
             auto = await _auto(tx, desk, proposed.plan_id)
-            if not auto:
+            if not auto or not await plans.approve(
+                tx, proposed.plan_id, proposed.fingerprint, "tieout (auto)", only=auto
+            ):
                 return {**_proposed(proposed), "states": {}}
-            await plans.approve(tx, proposed.plan_id, proposed.fingerprint, "tieout (auto)", only=auto)
             await runs.set_plan(tx, run.id, proposed.plan_id)
         plan_id = proposed.plan_id
     done = await _carry_out(desk, run, plan_id)
-    rest = await propose_plan(desk, run.id)
+    rest = await _propose(desk, run)
     return {**_proposed(rest), "states": done["states"]}
 
 
 async def _auto(tx: Any, desk: Desk, plan_id: str) -> list[str]:
-    """Changes of flows that may write alone, and everything they need."""
+    """Changes of flows that may write alone, and everything they need. Documents only while their sum is under the
+    limit from which people approve."""
     mapping = desk.mapping
     flows = {
         "customers": mapping.customers,
@@ -228,10 +261,14 @@ async def _auto(tx: Any, desk: Desk, plan_id: str) -> list[str]:
         "payments": mapping.payments,
     }
     auto = {name for name, flow in flows.items() if flow is not None and flow.apply == "auto"}
+    planned = [stored.change for stored in await plans.read_changes(tx, plan_id, ["planned"])]
+    wanted = [change for change in planned if change.flow in auto]
+    if over_limit(wanted, mapping.guards) is not None:
+        wanted = [change for change in wanted if not change.is_money]
     chosen: set[str] = set()
-    for stored in await plans.read_changes(tx, plan_id, ["planned"]):
-        if stored.change.flow in auto and set(stored.change.needs) <= chosen:
-            chosen.add(stored.change.id)
+    for change in wanted:
+        if set(change.needs) <= chosen:
+            chosen.add(change.id)
     return sorted(chosen)
 
 
@@ -248,7 +285,7 @@ async def _settle(office: Office, run: Run) -> dict[str, Any]:
     plan_id = run.plan_id
     if plan_id is None:
         await pull_pair(desk)
-        proposed = await propose_plan(desk, run.id)
+        proposed = await _propose(desk, run)
         async with office.db.write() as tx:
             chosen = await decided_changes(tx, desk.pair.id, proposed.plan_id, int(run.request["conflict"]))
             if not chosen or not await plans.approve(
@@ -258,7 +295,7 @@ async def _settle(office: Office, run: Run) -> dict[str, Any]:
             await runs.set_plan(tx, run.id, proposed.plan_id)
         plan_id = proposed.plan_id
     done = await _carry_out(desk, run, plan_id)
-    rest = await propose_plan(desk, run.id)
+    rest = await _propose(desk, run)
     return {**_proposed(rest), "states": done["states"]}
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from connectors.canon.records import Kind, PositionRole
 from worker.outside import new_id
@@ -117,6 +117,12 @@ async def save_positions(tx: Unit, pair_id: str, new: Sequence[PositionRow]) -> 
             ),
             rows,
         )
+
+
+async def drop_positions(tx: Unit, ids: Sequence[str]) -> None:
+    """Positions that their deal has no more; the caller saw that they have no document."""
+    for part in chunks(ids):
+        await tx.run(delete(positions).where(positions.c.id.in_(part)))
 
 
 async def set_position(tx: Unit, position_id: str, state: PositionState, reason: str | None = None) -> None:

@@ -15,6 +15,7 @@ from connectors.kit.contract import Side
 from worker.engine.merge import Base
 from worker.outside import new_id
 from worker.store.database import Unit, chunks
+from worker.store.mirror import unseen
 from worker.store.tables import bases, link_members, links, mirror
 
 Provenance = Literal["created", "adopted", "matched"]
@@ -192,6 +193,12 @@ async def store_bases(tx: Unit, rows: Sequence[tuple[str, str, Base, str]]) -> N
         await tx.run(tx.upsert(bases), values)
 
 
+async def forget_bases(tx: Unit, pair_id: str, kind: Kind, rules: Sequence[str]) -> None:
+    """These rules were never compared, in all of the pair's links of a kind."""
+    mine = select(links.c.id).where(links.c.pair_id == pair_id, links.c.kind == kind.value)
+    await tx.run(delete(bases).where(bases.c.link_id.in_(mine), bases.c.rule.in_(list(rules))))
+
+
 async def store_half_base(tx: Unit, link_id: str, rule: str, side: Side, value: Value, decision: str) -> None:
     """One side of a base; the other stays as it was, or is unknown if there was none."""
     text = msgspec.json.encode(to_json(value)).decode()
@@ -206,28 +213,21 @@ async def store_half_base(tx: Unit, link_id: str, rule: str, side: Side, value: 
 async def linked_and_alive(
     tx: Unit, pair_id: str, connections: Mapping[Side, str]
 ) -> tuple[dict[tuple[Side, Kind], int], dict[tuple[Side, Kind], int]]:
-    """How many records of each (side, kind) are linked, and how many of those can still be seen."""
+    """How many records of each (side, kind) are linked, and how many of those can still be seen: neither gone, nor
+    missing from the last complete listing."""
     linked: dict[tuple[Side, Kind], int] = {}
     alive: dict[tuple[Side, Kind], int] = {}
     for side, connection_id in connections.items():
-        rows = await tx.rows(
-            select(link_members.c.kind, func.count(), func.count(mirror.c.ref))
-            .outerjoin(
-                mirror,
-                and_(
-                    mirror.c.connection_id == connection_id,
-                    mirror.c.kind == link_members.c.kind,
-                    mirror.c.ref == link_members.c.ref,
-                    mirror.c.gone.is_(None),
-                    mirror.c.missed == 0,
-                ),
-            )
-            .where(link_members.c.pair_id == pair_id, link_members.c.side == side)
-            .group_by(link_members.c.kind)
+        ours = and_(link_members.c.pair_id == pair_id, link_members.c.side == side)
+        counted = select(link_members.c.kind, func.count()).where(ours).group_by(link_members.c.kind)
+        for kind, number in await tx.rows(counted):
+            linked[side, Kind(kind)] = alive[side, Kind(kind)] = number
+        same = and_(ours, link_members.c.kind == mirror.c.kind, link_members.c.ref == mirror.c.ref)
+        lost = select(mirror.c.kind, func.count()).where(
+            mirror.c.connection_id == connection_id, unseen(), select(link_members.c.ref).where(same).exists()
         )
-        for kind, number, seen in rows:
-            linked[side, Kind(kind)] = number
-            alive[side, Kind(kind)] = seen
+        for kind, number in await tx.rows(lost.group_by(mirror.c.kind)):
+            alive[side, Kind(kind)] -= number
     return linked, alive
 
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, text, update
 
 from connectors.canon.records import AnyRecord, CreditNote, Kind, Payment, decode, encode, kind_of
 from connectors.kit.contract import Page, Side, Tombstone
 from worker.store.database import Unit, chunks
-from worker.store.tables import allocations, bad_rows, cursors, dirty, link_members, mirror
+from worker.store.tables import UNSEEN, allocations, bad_rows, cursors, dirty, link_members, mirror
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,6 +34,11 @@ class Stored(msgspec.Struct, frozen=True):
 
     seen: int
     moved: int
+
+
+def unseen() -> Any:
+    """Records that are gone, or that the last complete listing did not show; found by their own small index."""
+    return text(f"({UNSEEN})")
 
 
 def digest_of(record: AnyRecord) -> tuple[str, str]:
@@ -243,7 +248,7 @@ async def missed_once(tx: Unit, connection_id: str) -> set[Kind]:
     """Kinds with records that the last complete listing did not show."""
     rows = await tx.rows(
         select(mirror.c.kind)
-        .where(mirror.c.connection_id == connection_id, mirror.c.missed == 1, mirror.c.gone.is_(None))
+        .where(mirror.c.connection_id == connection_id, unseen(), mirror.c.missed == 1, mirror.c.gone.is_(None))
         .distinct()
     )
     return {Kind(kind) for (kind,) in rows}
@@ -253,7 +258,7 @@ async def suspects(tx: Unit, connection_id: str) -> list[tuple[Kind, str]]:
     """Records that two complete listings did not show."""
     rows = await tx.all(
         select(mirror.c.kind, mirror.c.ref).where(
-            mirror.c.connection_id == connection_id, mirror.c.missed >= 2, mirror.c.gone.is_(None)
+            mirror.c.connection_id == connection_id, unseen(), mirror.c.missed >= 2, mirror.c.gone.is_(None)
         )
     )
     return [(Kind(row["kind"]), row["ref"]) for row in rows]
@@ -431,8 +436,10 @@ async def park_dirty(
     rows: Sequence[Parked],
     settings: str,
     stamps: Mapping[tuple[Side, Kind, str], int] | None = None,
+    until: datetime | None = None,
 ) -> None:
-    """Let records wait. `stamps`: what was marked again since it was read is not parked."""
+    """Let records wait. `stamps`: what was marked again since it was read is not parked, nor what was marked after
+    `until`."""
     statement = (
         update(dirty)
         .where(
@@ -455,6 +462,8 @@ async def park_dirty(
         }
         for row in rows
     ]
+    if until is not None:
+        statement = statement.where(dirty.c.stamp <= stamp_of(until))
     if stamps is not None:
         statement = statement.where(dirty.c.stamp == _p("stamp"))
         for value, row in zip(values, rows, strict=True):
@@ -552,13 +561,13 @@ async def load_of(tx: Unit, connection_id: str, kind: Kind, parties: Sequence[st
 
 
 async def counts(tx: Unit, connection_id: str) -> dict[Kind, int]:
-    """Live records by kind."""
-    rows = await tx.rows(
-        select(mirror.c.kind, func.count())
-        .where(mirror.c.connection_id == connection_id, mirror.c.gone.is_(None))
-        .group_by(mirror.c.kind)
-    )
-    return {Kind(kind): number for kind, number in rows}
+    """Live records by kind: all, counted in an index, less those that are gone."""
+    here = mirror.c.connection_id == connection_id
+    counted = select(mirror.c.kind, func.count()).where(here).group_by(mirror.c.kind)
+    found = {Kind(kind): number for kind, number in await tx.rows(counted)}
+    for kind, number in await tx.rows(counted.where(unseen(), mirror.c.gone.is_not(None))):
+        found[Kind(kind)] -= number
+    return {kind: number for kind, number in found.items() if number}
 
 
 async def all_refs(tx: Unit, connection_id: str) -> list[tuple[Kind, str]]:

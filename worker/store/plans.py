@@ -262,9 +262,8 @@ async def read_changes(
 async def change_states(tx: Unit, ids: Sequence[str]) -> dict[str, State]:
     found: dict[str, State] = {}
     for part in chunks(ids):
-        found.update(
-            {i: s for i, s in await tx.rows(select(changes.c.id, changes.c.state).where(changes.c.id.in_(part)))}
-        )
+        for id_, state in await tx.rows(select(changes.c.id, changes.c.state).where(changes.c.id.in_(part))):
+            found[id_] = state
     return found
 
 
@@ -272,7 +271,7 @@ async def count_states(tx: Unit, plan_id: str) -> dict[State, int]:
     rows = await tx.rows(
         select(changes.c.state, func.count()).where(changes.c.plan_id == plan_id).group_by(changes.c.state)
     )
-    return {state: number for state, number in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 async def open_intents(tx: Unit, pair_id: str) -> list[StoredChange]:
@@ -374,9 +373,14 @@ async def step(tx: Unit, moves: Sequence[Step]) -> list[str]:
     return moved
 
 
+GUARD = "guard: "  # how the reason of a change begins that a guard holds back
+
+
 async def release(tx: Unit, plan_id: str, ids: Sequence[str] | None, by: str) -> int:
-    """held -> planned: somebody with the right confirmed what a guard held back. None: all of the plan."""
-    statement = update(changes).where(changes.c.plan_id == plan_id, changes.c.state == "held")
+    """held -> planned: somebody with the right confirmed what a guard held back. None: all of the plan. What a flow
+    that only observes holds back, nobody can release."""
+    guarded = changes.c.reason.startswith(GUARD, autoescape=True)
+    statement = update(changes).where(changes.c.plan_id == plan_id, changes.c.state == "held", guarded)
     if ids is not None:
         statement = statement.where(changes.c.id.in_(list(ids)))
     result = await tx.run(statement.values(state="planned", reason=f"confirmed by {by}"))

@@ -5,7 +5,7 @@ The lease is economy, not safety: safety is in the rows of `changes`. Time is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from sqlalchemy import and_, insert, or_, select, update
 
 from worker.outside import new_id
 from worker.store.database import Unit
-from worker.store.tables import runs
+from worker.store.tables import pairs, runs
 
 Lane = Literal["realtime", "bulk"]
 RunState = Literal["queued", "running", "waiting", "done", "failed"]
@@ -99,6 +99,25 @@ async def recent(tx: Unit, pair_id: str, limit: int = 20) -> list[Run]:
     return [_run(row) for row in rows]
 
 
+async def carried(tx: Unit, pair_id: str, plan_id: str) -> bool:
+    """Whether a run that is not over carries out a plan."""
+    rows = await tx.rows(
+        select(runs.c.plan_id, runs.c.request).where(
+            runs.c.pair_id == pair_id, runs.c.state.in_(("queued", "running", "waiting"))
+        )
+    )
+    return any(plan_id in (own, msgspec.json.decode(request).get("plan_id")) for own, request in rows)
+
+
+async def hasten(tx: Unit, pair_ids: Sequence[str]) -> None:
+    """What the runs of these pairs waited for has come."""
+    await tx.run(
+        update(runs)
+        .where(runs.c.pair_id.in_(list(pair_ids)), runs.c.state == "waiting")
+        .values(not_before=await tx.now())
+    )
+
+
 async def due(tx: Unit, lane: Lane | None = None) -> list[str]:
     """Runs that no live lease holds and whose time has come, oldest first."""
     now = await tx.now()
@@ -124,6 +143,8 @@ async def take(tx: Unit, run_id: str, owner: str) -> Run | None:
     row = await tx.first(select(runs).where(runs.c.id == run_id))
     if row is None or row["state"] in ("done", "failed"):
         return None
+    if tx.dialect == "postgresql":  # two runs of one pair are taken one after the other
+        await tx.run(select(pairs.c.id).where(pairs.c.id == row["pair_id"]).with_for_update())
     busy = await tx.scalar(
         select(runs.c.id).where(
             runs.c.pair_id == row["pair_id"],
@@ -164,6 +185,17 @@ async def renew(tx: Unit, run: Run) -> bool:
 
 async def progress(tx: Unit, run: Run, values: Mapping[str, Any]) -> None:
     await tx.run(update(runs).where(runs.c.id == run.id, runs.c.fence == run.fence).values(progress=_json(values)))
+
+
+class LeaseLost(Exception):
+    """Another worker goes on with this run."""
+
+
+async def still_ours(tx: Unit, run: Run) -> None:
+    """Keep the lease in the unit that decides something; raises LeaseLost, and so undoes the unit, if another
+    worker has it."""
+    if not await renew(tx, run):
+        raise LeaseLost(run.id)
 
 
 async def set_plan(tx: Unit, run_id: str, plan_id: str) -> None:

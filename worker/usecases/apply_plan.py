@@ -18,14 +18,14 @@ from connectors.kit.contract import Act, Create, Moved, NotSent, Outcome, Update
 from connectors.kit.contract import InDoubt as Doubt
 from connectors.kit.errors import ConnectorError, Reconnect, TryLater
 from worker.engine.plan import Change, Relied, call_key, relied_digest
-from worker.store import connections, mirror, plans
+from worker.store import connections, mirror, plans, runs
 from worker.store.database import Unit
 from worker.store.plans import Intent, LostRace, Step, StoredChange
 from worker.usecases.fill_in import filled_in
 from worker.usecases.office import OTHER, Desk
 from worker.usecases.outcomes import Answered, record_outcomes
 from worker.usecases.pull import pull_pair, refresh
-from worker.usecases.settle_doubts import settle_doubts
+from worker.usecases.settle_doubts import Doubts, settle_doubts
 
 WAVE = 5_000
 STALE_TIMES = 3
@@ -50,15 +50,30 @@ class Wait(Exception):
 
 async def apply_plan(desk: Desk, plan_id: str, run_id: str, actor: str) -> Applied:
     """Carry out what is approved of a plan, as far as it goes now."""
-    await settle_doubts(desk, run_id, actor)
+    doubts = await settle_doubts(desk, run_id, actor)
     try:
-        await _waves(desk, plan_id, run_id, actor)
+        before: dict[plans.State, int] = {}
+        states = await _states(desk, plan_id)
+        while states != before:  # what was in doubt may be settled now, and what needs it can go on
+            before = states
+            await _waves(desk, plan_id, run_id, actor)
+            doubts = await settle_doubts(desk, run_id, actor)
+            states = await _states(desk, plan_id)
     except Wait as wait:
         async with desk.db.read() as tx:
             now = await tx.now()
             states = await plans.count_states(tx, plan_id)
         return Applied(states=states, not_before=now + timedelta(seconds=wait.seconds), why=wait.reason)
-    doubts = await settle_doubts(desk, run_id, actor)
+    return await _closed(desk, plan_id, doubts)
+
+
+async def _states(desk: Desk, plan_id: str) -> dict[plans.State, int]:
+    async with desk.db.read() as tx:
+        return await plans.count_states(tx, plan_id)
+
+
+async def _closed(desk: Desk, plan_id: str, doubts: Doubts) -> Applied:
+    """The plan is over, unless something of it is still in doubt."""
     async with desk.db.write() as tx:
         states = await plans.count_states(tx, plan_id)
         open_still = states.get("intended", 0) + states.get("unknown", 0) + states.get("planned", 0)
@@ -68,6 +83,27 @@ async def apply_plan(desk: Desk, plan_id: str, run_id: str, actor: str) -> Appli
         why = "an answer was lost; what arrived is looked up before anything is sent again"
         return Applied(states=states, not_before=doubts.not_before, why=why)
     return Applied(states=states)
+
+
+async def close_left(desk: Desk, run_id: str, actor: str) -> Applied | None:
+    """A plan that nobody carries out any more, for its run failed: what is in doubt is looked up, the rest is left
+    to the next plan, and the plan is over. None: there is no such plan, or all of it is settled."""
+    async with desk.db.read() as tx:
+        plan = await plans.current_plan(tx, desk.pair.id)
+        if plan is None or plan.state != "applying" or await runs.carried(tx, desk.pair.id, plan.id):
+            return None
+    doubts = await settle_doubts(desk, run_id, actor)
+    if doubts.left:
+        why = "an answer was lost; what arrived is looked up before anything else is planned"
+        return Applied(states=await _states(desk, plan.id), not_before=doubts.not_before, why=why)
+    async with desk.db.write() as tx:
+        left = await plans.read_changes(tx, plan.id, ["planned"])
+        reason = "the run that carried it out ended before"
+        await plans.step(
+            tx, [Step(id=s.change.id, to="discarded", come_from=("planned",), reason=reason) for s in left]
+        )
+        await plans.close_plan(tx, plan.id, "applied")
+    return None
 
 
 async def _waves(desk: Desk, plan_id: str, run_id: str, actor: str) -> None:
@@ -135,7 +171,9 @@ async def _send(
     batch = await _not_failed(desk, batch)
     if not batch:
         return []
-    await _fresh_reads(desk, batch)
+    batch = await _fresh_reads(desk, batch)
+    if not batch:
+        return []
     ready, records, targets = await _still_true(desk, batch)
     if not ready:
         return []
@@ -145,16 +183,18 @@ async def _send(
     bodies = b"\n".join(encode(records[s.change.id]) if s.change.id in records else b"" for s in ready)
     call = call_key([s.change.id for s in ready], ready[0].attempt, bodies)
     writes = [_write(s, records, targets, f"{call[:24]}{n:04d}") for n, s in enumerate(ready)]
-    if not await _intend(desk, plan_id, ready, call, mark, connector.facts.call_deadline_s, targets):
+    sent_at = await _intend(desk, plan_id, ready, call, mark, connector.facts.call_deadline_s, targets)
+    if sent_at is None:
         return []
+    sent = Sent(changes=ready, records=records, at=sent_at)
     try:
         outcomes: Sequence[Outcome] = await connector.write(writes, call)
     except asyncio.CancelledError:
-        await _record(desk, run_id, actor, ready, [Doubt("the worker was stopped")] * len(ready), records)
+        await _record(desk, run_id, actor, sent, [Doubt("the worker was stopped")] * len(ready))
         raise
     except ConnectorError as error:
         outcomes = [_outcome(error)] * len(ready)
-    await _record(desk, run_id, actor, ready, outcomes, records)
+    await _record(desk, run_id, actor, sent, outcomes)
     _stop_if_told(outcomes)
     return await _again(desk, [s for s, o in zip(ready, outcomes, strict=True) if isinstance(o, Moved)])
 
@@ -193,35 +233,38 @@ async def _intend(
     mark: str | None,
     deadline_s: float,
     targets: dict[str, AnyRecord],
-) -> bool:
-    """Write down what is about to be sent. False: another worker did, or the plan is no longer being applied."""
+) -> datetime | None:
+    """Write down what is about to be sent, and when. None: another worker did, or the plan is no longer being
+    applied."""
     try:
         async with desk.db.write() as tx:
-            until = await tx.now() + timedelta(seconds=deadline_s)
+            now = await tx.now()
+            until = now + timedelta(seconds=deadline_s)
             intents = [
                 Intent(id=s.change.id, attempt=s.attempt, call_key=call, mark=mark, call_until=until) for s in ready
             ]
             await plans.keep_before(tx, {s.change.id: targets[s.change.ref] for s in ready if s.change.ref in targets})
-            return await plans.intend(tx, plan_id, intents)
+            return now if await plans.intend(tx, plan_id, intents) else None
     except LostRace:
-        return False
+        return None
 
 
-async def _record(
-    desk: Desk,
-    run_id: str,
-    actor: str,
-    ready: Sequence[StoredChange],
-    outcomes: Sequence[Outcome],
-    records: dict[str, AnyRecord],
-) -> None:
+class Sent(msgspec.Struct, frozen=True):
+    """One call: its changes, their records as sent, and when."""
+
+    changes: Sequence[StoredChange]
+    records: dict[str, AnyRecord]
+    at: datetime
+
+
+async def _record(desk: Desk, run_id: str, actor: str, sent: Sent, outcomes: Sequence[Outcome]) -> None:
     answers = [
-        Answered(change=s.change, outcome=o, sent=records.get(s.change.id))
-        for s, o in zip(ready, outcomes, strict=True)
+        Answered(change=s.change, outcome=o, sent=sent.records.get(s.change.id), sent_at=sent.at)
+        for s, o in zip(sent.changes, outcomes, strict=True)
     ]
 
     async def work(tx: Unit) -> None:
-        listeners = await connections.listeners(tx, desk.pair.connection(ready[0].change.side))
+        listeners = await connections.listeners(tx, desk.pair.connection(sent.changes[0].change.side))
         await record_outcomes(tx, desk, run_id, actor, answers, listeners)
 
     await desk.db.record(work)
@@ -263,15 +306,23 @@ async def _not_failed(desk: Desk, batch: Sequence[StoredChange]) -> list[StoredC
     return [s for s in batch if s.change.id not in gone]
 
 
-async def _fresh_reads(desk: Desk, batch: Sequence[StoredChange]) -> None:
+async def _fresh_reads(desk: Desk, batch: Sequence[StoredChange]) -> list[StoredChange]:
     """A money document is applied from a fresh read of its deal. Where the target has no optimistic lock, it is
-    read right before it is written, to keep the window small."""
+    read right before it is written, to keep the window small. What cannot be read any more is stale."""
     deals = [s.change.source_ref for s in batch if s.change.is_money and s.change.source_kind is Kind.DEAL]
-    await refresh(desk, "crm", Kind.DEAL, deals)
+    unseen = await refresh(desk, "crm", Kind.DEAL, deals)
+    lost = [s for s in batch if s.change.is_money and s.change.source_ref in unseen]
     first = batch[0].change
     facts = desk.facts(first.side, first.kind)
     if first.operation != "create" and not facts.optimistic_lock:
-        await refresh(desk, first.side, first.kind, [s.change.ref for s in batch if s.change.ref is not None])
+        unseen = await refresh(desk, first.side, first.kind, [s.change.ref for s in batch if s.change.ref is not None])
+        lost += [s for s in batch if s.change.ref in unseen and s not in lost]
+    if not lost:
+        return list(batch)
+    reason = "it cannot be seen any more: planned again"
+    async with desk.db.write() as tx:
+        await plans.step(tx, [Step(id=s.change.id, to="stale", come_from=("planned",), reason=reason) for s in lost])
+    return [s for s in batch if s not in lost]
 
 
 async def _still_true(
@@ -309,7 +360,7 @@ async def _relied(tx: Unit, desk: Desk, batch: Sequence[StoredChange]) -> dict[t
         change = stored.change
         for need in change.requires:
             wanted.setdefault((need.side, need.kind), []).append(need.ref)
-        if change.operation == "update" and change.source_kind is change.kind and change.link_id is not None:
+        if change.operation != "create" and change.source_kind is change.kind and change.link_id is not None:
             wanted.setdefault((OTHER[change.side], change.source_kind), []).append(change.source_ref)
     found: dict[tuple[str, Kind, str], AnyRecord] = {}
     for (side, kind), refs in wanted.items():
@@ -341,6 +392,8 @@ def _why_not(
         record = relied.get((need.side, need.kind, need.ref))
         if record is None or relied_digest(record) != need.digest:
             return move("stale", _moved(need))
+    if change.operation == "archive" and (OTHER[change.side], change.source_kind, change.source_ref) in relied:
+        return move("stale", "its counterpart is back: planned again")
     if change.operation == "update":
         reason = _field_moved(change, targets.get(change.ref or ""), relied)
         if reason is not None:

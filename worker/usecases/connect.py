@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,8 +12,8 @@ from connectors.kit.errors import BadSettings
 from connectors.kit.oauth import MemoryTokens
 from worker.engine.mapping import FieldRule, Problem, check_against, parse
 from worker.engine.mapping import Mapping as PairMapping
+from worker.store import billing, links, mirror, runs, schedules
 from worker.store import connections as store
-from worker.store import mirror, schedules
 from worker.store.audit import Entry, append
 from worker.store.connections import Connection, Pair
 from worker.store.database import Unit
@@ -42,7 +42,8 @@ async def connect(office: Office, system: str, settings: Mapping[str, str], toke
         await store.save_catalogue(tx, connection_id, catalogue)
     if token is not None:
         await save_token(office.db, office.vault, connection_id, token)
-    async with office.db.read() as tx:
+    async with office.db.write() as tx:
+        await runs.hasten(tx, [listener.pair_id for listener in await store.listeners(tx, connection_id)])
         return await store.get_connection(tx, connection_id)
 
 
@@ -87,10 +88,12 @@ async def pair_up(office: Office, text: str, source: str, by: str, accounts: Map
         raise Refused(tuple(msgspec.structs.replace(problem, source=source) for problem in problems))
     async with office.db.write() as tx:
         pair_id = await store.save_pair(tx, mapping.pair, chosen["crm"].id, chosen["books"].id)
+        before = await _mapping_before(tx, pair_id)
         version = await store.save_mapping(tx, pair_id, text, mapping.version, by)
         await store.claim_fields(tx, pair_id, _written(mapping, chosen))
         await schedules.follow_mapping(tx, pair_id, mapping.time_zone, mapping.schedule)
         await _mark_what_is_known(tx, pair_id, chosen)
+        await _mark_what_is_new_in(tx, pair_id, before, mapping)
         await append(
             tx, pair_id, [Entry(action="mapping.saved", actor=by, subject=pair_id, detail={"version": version})]
         )
@@ -165,3 +168,32 @@ async def _mark_what_is_known(tx: Unit, pair_id: str, chosen: Mapping[Side, Conn
         if not await mirror.is_known_to(tx, pair_id, side):
             refs = await mirror.all_refs(tx, chosen[side].id)
             await mirror.mark_dirty(tx, [mirror.Listener(pair_id, side)], refs)
+
+
+async def _mapping_before(tx: Unit, pair_id: str) -> PairMapping | None:
+    pair = await store.get_pair(tx, pair_id)
+    return parse(await store.mapping_text(tx, pair_id, pair.mapping_version)) if pair.mapping_version > 0 else None
+
+
+async def _mark_what_is_new_in(tx: Unit, pair_id: str, before: PairMapping | None, mapping: PairMapping) -> None:
+    """A field that is mapped now, or converted in another way, was never compared: its bases are forgotten, and every
+    record that has it is looked at."""
+    if before is None:
+        return
+    for kind in (Kind.CUSTOMER, Kind.ITEM):
+        fresh = _fresh_rules(before.rules(kind), mapping.rules(kind))
+        if fresh:
+            await links.forget_bases(tx, pair_id, kind, fresh)
+            refs = sorted(await links.linked_refs(tx, pair_id, "crm", kind))
+            await mirror.mark_dirty(tx, [mirror.Listener(pair_id, "crm")], [(kind, ref) for ref in refs])
+    fresh = _fresh_rules(*(m.payments.fields if m.payments is not None else () for m in (before, mapping)))
+    if fresh:
+        await links.forget_bases(tx, pair_id, Kind.DEAL, fresh)
+        billed = [(Kind.INVOICE, ref) for ref in sorted(await billing.taken_documents(tx, pair_id))]
+        await mirror.mark_dirty(tx, [mirror.Listener(pair_id, "books")], billed)
+
+
+def _fresh_rules(before: Sequence[FieldRule], now: Sequence[FieldRule]) -> list[str]:
+    """The keys of rules that are new, or whose conversion is."""
+    known = {rule.key: rule.conversion for rule in before}
+    return [rule.key for rule in now if not rule.stays_home and known.get(rule.key) != rule.conversion]

@@ -67,7 +67,7 @@ class Office:
         self.db, self.vault, self.registry = db, vault, registry
         self.session, self.clock, self.lane = session, clock, lane
         self.calls: dict[str, CallCount] = {}
-        self._open: dict[str, tuple[dict[str, str], Connector]] = {}
+        self._open: dict[str, tuple[dict[str, str], Connector, StoredTokens]] = {}
 
     async def connector(self, connection_id: str) -> Connector:
         """The open connector of a connection; opened anew when its settings changed."""
@@ -75,6 +75,7 @@ class Office:
             connection = await store.get_connection(tx, connection_id)
         known = self._open.get(connection_id)
         if known is not None and known[0] == connection.settings:
+            known[2].forget()
             return known[1]
         tokens = StoredTokens(self.db, self.vault, connection_id, self.clock.sleep)
         calls = self.calls.setdefault(connection_id, CallCount())
@@ -87,11 +88,11 @@ class Office:
             paced=is_paced(connection.settings),
         )
         connector = self.registry[connection.system].open(connection.settings, deps)
-        self._open[connection_id] = (connection.settings, connector)
+        self._open[connection_id] = (connection.settings, connector, tokens)
         return connector
 
     async def close(self) -> None:
-        for _, connector in self._open.values():
+        for _, connector, _ in self._open.values():
             await connector.close()
 
 
@@ -160,9 +161,9 @@ async def _catalogue(office: Office, connection_id: str, connector: Connector, f
     async with office.db.read() as tx:
         known = await store.get_connection(tx, connection_id)
         now = await tx.now()
-    if not fresh and known.catalogue is not None and known.catalogue_at is not None:
-        if now - known.catalogue_at < CATALOGUE_LASTS:
-            return known.catalogue
+    read_at = known.catalogue_at
+    if not fresh and known.catalogue is not None and read_at is not None and now - read_at < CATALOGUE_LASTS:
+        return known.catalogue
     catalogue = await connector.catalogue()
     async with office.db.write() as tx:
         await store.save_catalogue(tx, connection_id, catalogue)

@@ -4,14 +4,16 @@ and audit."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from connectors.canon.fields import Value, read, to_json
-from connectors.canon.records import AnyRecord, Kind
+from connectors.canon.records import AnyRecord, Deal, Kind
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side
+from worker.engine.billing import customer_of
 from worker.engine.guard import tallied
 from worker.engine.merge import Base
 from worker.engine.plan import Change, FieldChange
@@ -25,11 +27,13 @@ from worker.usecases.office import OTHER, Desk
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """A change with what the vendor said of it. `sent` is the record as sent, placeholders filled in."""
+    """A change with what the vendor said of it. `sent` is the record as sent, placeholders filled in; `sent_at` when:
+    what moved since was not looked at."""
 
     change: Change
     outcome: Outcome
     sent: AnyRecord | None = None
+    sent_at: datetime | None = None
     provenance: Provenance = "created"
 
 
@@ -110,7 +114,10 @@ async def _own_values(tx: Unit, desk: Desk, done: Sequence[Answered]) -> None:
 
 
 async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
+    """Link what was made with what it was made from. If a person linked one of them meanwhile, that stands: the new
+    record has no link then, and the next plan asks about it."""
     new = []
+    made = await _unlinked(tx, desk, made)
     for answer in made:
         refs = {answer.change.side: _ref(answer), OTHER[answer.change.side]: answer.change.source_ref}
         new.append(NewLink(answer.change.kind, refs["crm"], refs["books"], answer.provenance, answer.change.why))
@@ -121,6 +128,15 @@ async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
     for answer in made:  # a record that waited for its first document has a counterpart now: it waits no more
         source = Listener(desk.pair.id, OTHER[answer.change.side])
         await mirror.mark_dirty(tx, [source], [(answer.change.kind, answer.change.source_ref)])
+
+
+async def _unlinked(tx: Unit, desk: Desk, made: Sequence[Answered]) -> list[Answered]:
+    def members(answer: Answered) -> list[tuple[Side, Kind, str]]:
+        change = answer.change
+        return [(change.side, change.kind, _ref(answer)), (OTHER[change.side], change.kind, change.source_ref)]
+
+    taken = await links.find_links(tx, desk.pair.id, [member for answer in made for member in members(answer)])
+    return [answer for answer in made if not any(member in taken for member in members(answer))]
 
 
 def _ref(answer: Answered) -> str:
@@ -161,18 +177,35 @@ def _base(target: Side, field: FieldChange, stored: AnyRecord | None) -> Base:
 
 
 async def _park_refused(tx: Unit, desk: Desk, refused: Sequence[Answered]) -> None:
-    """What a vendor refused is not tried again until the record or the settings change."""
-    rows = []
+    """What a vendor refused is not tried again until the record, its customer or the settings change. What moved
+    after it was sent was not refused."""
+    deals = await mirror.load(
+        tx, desk.pair.crm, Kind.DEAL, [a.change.source_ref for a in refused if a.change.source_kind is Kind.DEAL]
+    )
     for answer in refused:
-        change = answer.change
-        reason = (
-            f"{desk.title(change.side)} says: {answer.outcome.reason}" if isinstance(answer.outcome, Denied) else ""
+        rows = _refused_rows(desk, answer, deals.get(answer.change.source_ref))
+        await mirror.park_dirty(tx, desk.pair.id, rows, desk.settings, until=answer.sent_at)
+
+
+def _refused_rows(desk: Desk, answer: Answered, deal: AnyRecord | None) -> list[Parked]:
+    change = answer.change
+    said = answer.outcome.reason if isinstance(answer.outcome, Denied) else ""
+    reason = f"{desk.title(change.side)} says: {said}"
+    source: Side = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
+    waits_for = f"customer:{customer_of(deal)}" if isinstance(deal, Deal) and change.is_money else None
+    rows = [
+        Parked(
+            side=source,
+            kind=change.source_kind,
+            ref=change.source_ref,
+            reason=reason,
+            waits_for=waits_for,
+            refused=True,
         )
-        source = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
-        rows.append(Parked(side=source, kind=change.source_kind, ref=change.source_ref, reason=reason, refused=True))
-        if change.ref is not None:
-            rows.append(Parked(side=change.side, kind=change.kind, ref=change.ref, reason=reason, refused=True))
-    await mirror.park_dirty(tx, desk.pair.id, rows, desk.settings)
+    ]
+    if change.ref is not None and (change.side, change.ref) != (source, change.source_ref):
+        rows.append(Parked(side=change.side, kind=change.kind, ref=change.ref, reason=reason, refused=True))
+    return rows
 
 
 def _tallies(answer: Answered) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,7 +24,7 @@ from worker.store import billing as store
 from worker.store import links as link_store
 from worker.store import mirror
 from worker.store.billing import DocumentRow, NewDocument, PositionRow
-from worker.store.conflicts import Decision
+from worker.store.conflicts import Decision, Questions
 from worker.store.database import Unit, chunks
 from worker.usecases.office import Desk
 from worker.usecases.propose_new import LOOKS_THE_SAME, ask_create, create_change, twins_of
@@ -40,7 +41,8 @@ class Counterpart(msgspec.Struct, frozen=True):
 
 
 class Ledger(msgspec.Struct, kw_only=True):
-    """What documents are drawn from: counterparts by CRM ref, the books' settings, what is billed already."""
+    """What documents are drawn from: counterparts by CRM ref, the books' settings, what is billed already.
+    `doubles`: customers without a counterpart that look like another new one."""
 
     desk: Desk
     flow: InvoicesFlow
@@ -52,7 +54,13 @@ class Ledger(msgspec.Struct, kw_only=True):
     taken: set[str]
     matches: dict[str, Match]
     decisions: dict[tuple[Side, Kind, str], list[Decision]]
+    questions: Questions
+    doubles: set[str]
     now: datetime
+
+    def is_left(self, asked: Asked) -> bool:
+        """Whether a person said to leave just this as it is."""
+        return self.questions.is_left(asked.side, asked.kind, asked.ref, asked.rule, asked.fingerprint)
 
 
 async def propose_documents(tx: Unit, desk: Desk, customers: Scope, items: Scope, drawing: Drawing) -> None:
@@ -84,6 +92,8 @@ async def _slice(
     ledger.matches = _match_all(ledger, won, known, documents)
     new: list[PositionRow] = []
     matched: list[tuple[NewDocument, str]] = []
+    dropped: list[str] = []
+    drawing.consider(*(Subject("crm", Kind.DEAL, ref) for ref in refs))
     gone = [ref for ref in refs if ref not in found]
     for ref in gone:
         _unwon(ledger, drawing, ref, None, known.get(ref, []), documents)
@@ -91,7 +101,9 @@ async def _slice(
         drawn = _draw_deal(ledger, drawing, deal, known.get(deal.ref, []), documents, customers)
         new += drawn.positions
         matched += drawn.matched
+        dropped += drawn.dropped
     await store.save_positions(tx, desk.pair.id, new)
+    await store.drop_positions(tx, dropped)
     for state in ("history", "billed"):
         rows = [document for document, word in matched if word == state]
         await store.add_documents(tx, desk.pair.id, rows, state)
@@ -113,7 +125,11 @@ async def _ledger(
     records = await mirror.load(tx, desk.pair.crm, Kind.CUSTOMER, refs)
     crm_customers = {ref: record for ref, record in records.items() if isinstance(record, Customer)}
     counterparts = await _counterparts(tx, customers, drawing, list(crm_customers))
+    alone = [record for ref, record in crm_customers.items() if ref not in counterparts]
+    period = desk.mapping.period
     catalogue = desk.catalogues["books"]
+    if period.lock == "pair":
+        catalogue = msgspec.structs.replace(catalogue, locked_until=None)
     books_kind = desk.facts("books", Kind.INVOICE)
     found_items = await _items(tx, items, drawing, deals)
     pool = await _existing_invoices(tx, desk, {c.ref for c in counterparts.values()})
@@ -127,14 +143,16 @@ async def _ledger(
             catalogue,
             items=found_items,
             rounding=books_kind.rounding,
-            locked_until=desk.mapping.period.locked_until,
+            locked_until=period.locked_until if period.lock != "books" else None,
         ),
         customers=counterparts,
         crm_customers=crm_customers,
         invoices=InvoiceIndex(pool),
         taken=await store.taken_documents(tx, desk.pair.id),
         matches={},
-        decisions=customers.decisions,
+        decisions=customers.known.decisions,
+        questions=customers.known.questions,
+        doubles=await twins_of(tx, customers, "crm", alone) if alone else set(),
         now=await tx.now(),
     )
 
@@ -256,10 +274,12 @@ def _books_item(found: Counterpart) -> BooksItem:
 
 
 class Drawn(msgspec.Struct):
-    """What one deal gave: positions to store, existing invoices that turned out to be its documents."""
+    """What one deal gave: positions to store, existing invoices that turned out to be its documents, positions
+    that it has no more and that were never billed."""
 
     positions: list[PositionRow]
     matched: list[tuple[NewDocument, str]]
+    dropped: list[str]
 
 
 def _draw_deal(
@@ -271,19 +291,19 @@ def _draw_deal(
     customers: Scope,
 ) -> Drawn:
     subject = Subject("crm", Kind.DEAL, deal.ref)
-    nothing = Drawn([], [])
+    unbilled = [row.id for row in known if row.state == "open" and not documents.get(row.id)]
     planned = positions(deal, ledger.rules, net=_net_of_gross(ledger, deal))
+    if isinstance(planned, NotBillable) and planned.reason not in ("before_cut_over", "held"):
+        _unwon(ledger, drawing, deal.ref, deal, known, documents)
+        return Drawn([], [], unbilled)
+    if any(d.verdict in ("not_needed", "not_billable") for d in ledger.decisions.get(("crm", Kind.DEAL, deal.ref), [])):
+        drawing.settle([subject])
+        return Drawn([], [], unbilled)
     if isinstance(planned, NotBillable):
         if planned.reason == "before_cut_over":
             return _history(ledger, drawing, deal, known)
-        if planned.reason == "held":
-            drawing.wait([subject], planned.why)
-            return nothing
-        _unwon(ledger, drawing, deal.ref, deal, known, documents)
-        return nothing
-    if any(d.verdict in ("not_needed", "not_billable", "leave") for d in customers.decisions.get(("crm", Kind.DEAL, deal.ref), [])):
-        drawing.settle([subject])
-        return nothing
+        drawing.wait([subject], planned.why, f"customer:{_customer_ref(deal)}")
+        return Drawn([], [], [])
     return _draw_positions(ledger, drawing, deal, planned, {row.seq: row for row in known}, documents, customers)
 
 
@@ -313,11 +333,12 @@ def _draw_positions(
     documents: dict[str, list[DocumentRow]],
     customers: Scope,
 ) -> Drawn:
-    drawn = Drawn([], [])
+    drawn = Drawn([], [], [])
     waits: list[str] = []
-    made = 0
+    later = False
+    subject = Subject("crm", Kind.DEAL, deal.ref)
     for position in planned:
-        row = known.get(position.seq)
+        row = known.pop(position.seq, None)
         held = documents.get(row.id, []) if row is not None else []
         if row is not None and (held or row.state in ("spent", "settled", "history")):
             reason = _compare(ledger, drawing, deal, position, row, held)
@@ -328,19 +349,41 @@ def _draw_positions(
         outcome = _bill(ledger, drawing, deal, position, fresh, customers, whole=len(planned) == 1)
         if isinstance(outcome, Change):
             drawing.changes.append(outcome)
-            made += 1
         elif isinstance(outcome, NewDocument):
             drawn.matched.append((outcome, "billed"))
         elif outcome is not None:
             waits.append(outcome)
         else:
-            made += 1  # its time has not come: looked at again with the next plan
-    subject = Subject("crm", Kind.DEAL, deal.ref)
+            later = True  # its time has not come: looked at again with the next plan
+    waits += _not_planned(ledger, drawing, deal, drawn, known.values(), documents)
     if waits:
-        drawing.wait([subject], "; ".join(dict.fromkeys(waits)), _waits_for(deal, waits))
-    elif not made:
+        drawing.wait([subject], "; ".join(dict.fromkeys(waits)), _waits_for(deal, waits), again=later)
+    elif later:
+        drawing.wait([subject], None, again=True)
+    else:
         drawing.settle([subject])
     return drawn
+
+
+def _not_planned(
+    ledger: Ledger,
+    drawing: Drawing,
+    deal: Deal,
+    drawn: Drawn,
+    rows: Iterable[PositionRow],
+    documents: dict[str, list[DocumentRow]],
+) -> list[str]:
+    """Positions that the deal's billing plan had once: forgotten if they were never billed, asked about if they
+    were."""
+    waits = []
+    for row in rows:
+        held = documents.get(row.id, [])
+        if not held and row.state == "open":
+            drawn.dropped.append(row.id)
+            continue
+        reason = _compare(ledger, drawing, deal, None, row, held)
+        waits += [reason] if reason is not None else []
+    return waits
 
 
 def _waits_for(deal: Deal, waits: Sequence[str]) -> str:
@@ -417,10 +460,15 @@ def _books_customer(ledger: Ledger, drawing: Drawing, deal: Deal, customers: Sco
     record = ledger.crm_customers.get(ref)
     if record is None:
         return f'The deal is sold to "{ref}", which {ledger.desk.title("crm")} does not know.'
-    if customers.creates["books"] in ("ask", "never") and not customers.decided("crm", ref, "create"):
+    if not customers.named:
+        return f"{title_of(record)} is not matched to {ledger.desk.title('books')}: the mapping has no customers flow."
+    decided = bool(customers.decided("crm", ref, "create"))
+    if customers.creates["books"] in ("ask", "never", "customer_stage") and not decided:
         return f"{title_of(record)} is not in {ledger.desk.title('books')} yet: a person decides."
-    if any(a.kind is Kind.CUSTOMER and a.ref == ref for a in drawing.asked):
-        return f"{title_of(record)} may be one of several customers in {ledger.desk.title('books')}: a person decides."
+    if customers.is_asked(drawing, "crm", ref):
+        return f"{title_of(record)} may be another customer in {ledger.desk.title('books')}: a person decides."
+    if ref in ledger.doubles and not decided:
+        return f"{title_of(record)}: {ask_create(customers, drawing, 'crm', record, LOOKS_THE_SAME)}"
     change = create_change(customers, "crm", record, "for its first invoice")
     if isinstance(change, str):
         return f"Its customer {title_of(record)}: {change}"
@@ -541,45 +589,60 @@ def _looked_for(ledger: Ledger, deal: Deal) -> tuple[Position, ...]:
 
 
 def _history(ledger: Ledger, drawing: Drawing, deal: Deal, known: list[PositionRow]) -> Drawn:
-    """Won before the cut-over: linked to the invoice it has, if that can be told, and never billed."""
-    drawing.settle([Subject("crm", Kind.DEAL, deal.ref)])
+    """Won before the cut-over: linked to the invoice it has, if that can be told, and never billed. One whose
+    customer has no counterpart yet waits for it."""
+    subject = Subject("crm", Kind.DEAL, deal.ref)
     customer = ledger.customers.get(_customer_ref(deal))
     day = won_on(deal, ledger.rules.zone)
-    if known or customer is None or day is None or not isinstance(deal.amount, Money):
-        return Drawn([], [])
+    if known or day is None or not isinstance(deal.amount, Money):
+        drawing.settle([subject])
+        return Drawn([], [], [])
+    if customer is None or customer.ref.startswith("@"):
+        drawing.wait([subject], None, f"customer:{_customer_ref(deal)}")
+        return Drawn([], [], [])
+    drawing.settle([subject])
     position = Position(deal=deal.ref, seq=1, role="final", planned_on=day, net=deal.amount)
     match = ledger.matches.get(position.key, Match(verdict="none"))
     if match.verdict != "same" or match.ref is None:
-        return Drawn([], [])
+        return Drawn([], [], [])
     ledger.taken.add(match.ref)
     row = _row(position, None)
     document = NewDocument(position_id=row.id, generation=0, kind=Kind.INVOICE, ref=match.ref, provenance="matched")
-    return Drawn([msgspec.structs.replace(row, state="history")], [(document, "history")])
+    return Drawn([msgspec.structs.replace(row, state="history")], [(document, "history")], [])
 
 
 def _compare(
-    ledger: Ledger, drawing: Drawing, deal: Deal, position: Position, row: PositionRow, held: list[DocumentRow]
+    ledger: Ledger,
+    drawing: Drawing,
+    deal: Deal,
+    position: Position | None,
+    row: PositionRow,
+    held: list[DocumentRow],
 ) -> str | None:
-    """A deal that changed after its document was posted: the document is frozen, a person decides."""
+    """A deal that changed after its document was posted: the document is frozen, a person decides. `position` None:
+    the deal has no such position any more."""
     live = [document for document in held if document.state == "live"]
-    if not live or (row.net, row.currency) == (position.net.amount, position.net.currency):
+    if not live or ledger.flow.changed_after_posting == "leave" or row.state == "history":
         return None
-    if ledger.flow.changed_after_posting == "leave":
+    net = position.net if position is not None else Money(Decimal(0), row.currency)
+    if (row.net, row.currency) == (net.amount, net.currency):
         return None
-    drawing.asked.append(
-        Asked(
-            what="document",
-            kind=Kind.DEAL,
-            side="crm",
-            ref=deal.ref,
-            title=f"{title_of(deal)}: changed after it was billed",
-            reason=f"invoice {live[0].ref} says {Money(row.net, row.currency)}, the deal now {position.net}",
-            rule=f"document:{position.seq}",
-            crm=to_json(position.net),
-            books=to_json(Money(row.net, row.currency)),
-            candidates=({"ref": live[0].ref},),
-        )
+    said = f"the deal now {net}" if position is not None else "the deal has no such position any more"
+    asked = Asked(
+        what="document",
+        kind=Kind.DEAL,
+        side="crm",
+        ref=deal.ref,
+        title=f"{title_of(deal)}: changed after it was billed",
+        reason=f"invoice {live[0].ref} says {Money(row.net, row.currency)}, {said}",
+        rule=f"document:{row.seq}",
+        crm=to_json(net),
+        books=to_json(Money(row.net, row.currency)),
+        candidates=({"ref": live[0].ref},),
     )
+    if ledger.is_left(asked):
+        return None
+    drawing.asked.append(asked)
     return "It changed after it was billed: a person decides."
 
 
@@ -598,20 +661,22 @@ def _unwon(
         drawing.settle([subject])
         return
     status = "gone" if deal is None else str(deal.status)
-    drawing.asked.append(
-        Asked(
-            what="document",
-            kind=Kind.DEAL,
-            side="crm",
-            ref=ref,
-            title=f"{title_of(deal) if deal is not None else ref}: reversed",
-            reason=f"the deal is {status} now, and invoice {live[0].ref} stands",
-            rule="reversed",
-            crm=status,
-            books=live[0].ref,
-            candidates=tuple({"ref": d.ref} for d in live),
-        )
+    asked = Asked(
+        what="document",
+        kind=Kind.DEAL,
+        side="crm",
+        ref=ref,
+        title=f"{title_of(deal) if deal is not None else ref}: reversed",
+        reason=f"the deal is {status} now, and invoice {live[0].ref} stands",
+        rule="reversed",
+        crm=status,
+        books=live[0].ref,
+        candidates=tuple({"ref": d.ref} for d in live),
     )
+    if ledger.is_left(asked):
+        drawing.settle([subject])
+        return
+    drawing.asked.append(asked)
     drawing.wait([subject], "It was billed and is not won any more: a person decides.")
 
 

@@ -117,9 +117,7 @@ async def _flapping(tx: Unit, scope: Scope) -> dict[tuple[Side, str, str], bool]
 # --------------------------------------------------------------------------- what is gone
 
 
-async def _follow_merges(
-    tx: Unit, scope: Scope, drawing: Drawing, subjects: Sequence[Subject]
-) -> list[Subject]:
+async def _follow_merges(tx: Unit, scope: Scope, drawing: Drawing, subjects: Sequence[Subject]) -> list[Subject]:
     """A record that was merged away at its vendor: its link goes on with the survivor, which is looked at in its
     place."""
     found: dict[Subject, None] = {}
@@ -151,9 +149,7 @@ async def _survivor(tx: Unit, scope: Scope, side: Side, stone: Tombstone | None)
     return ref
 
 
-async def _one_is_gone(
-    tx: Unit, scope: Scope, drawing: Drawing, link: Link, left: AnyRecord | None
-) -> None:
+async def _one_is_gone(tx: Unit, scope: Scope, drawing: Drawing, link: Link, left: AnyRecord | None) -> None:
     """A member was deleted, archived or merged away at its vendor, or cannot be seen. `left`: what is there."""
     members = _members(link)
     drawing.consider(*members)

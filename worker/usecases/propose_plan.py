@@ -46,9 +46,7 @@ async def nobody_else(tx: Unit) -> None:
     """For whoever plans without a lease."""
 
 
-async def propose_plan(
-    desk: Desk, run_id: str, *, emptied: bool = False, still_ours: Hold = nobody_else
-) -> Proposed:
+async def propose_plan(desk: Desk, run_id: str, *, emptied: bool = False, still_ours: Hold = nobody_else) -> Proposed:
     """Draw the pair's plan. Everything it reads and writes is one transaction: what was dirty is planned, or
     settled, or waits with its reason; nothing is lost between two plans. `emptied`: a person confirmed that a side
     that looks empty is. `still_ours` is called last, and raises if the lease was lost: then nothing was decided."""
@@ -129,7 +127,7 @@ async def _guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
     free = [change for change in changes if change.held is None]
     held = {id_: trip.reason for trip in trips(free, done, population, desk.mapping.guards) for id_ in trip.change_ids}
     return [
-        msgspec.structs.replace(change, held=f"guard: {held[change.id]}") if change.id in held else change
+        msgspec.structs.replace(change, held=f"{plans.GUARD}{held[change.id]}") if change.id in held else change
         for change in changes
     ]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import msgspec
 
@@ -48,16 +49,17 @@ async def pull(
     # A record that one complete listing did not show needs a second listing before anybody calls it gone.
     asked = {kind: None if kind in missing else cursor for kind, cursor in cursors.items()}
     seen = moved = 0
-    async for batch in _together(connector.changes(asked)):
-        async with db.write() as tx:
-            stored = await mirror.store_pages(tx, connection_id, batch, listeners)
-        seen, moved = seen + stored.seen, moved + stored.moved
-        await say(f"Reading {title}", seen, 0)
+    async with contextlib.aclosing(_together(connector.changes(asked))) as batches:
+        async for batch in batches:
+            async with db.write() as tx:
+                stored = await mirror.store_pages(tx, connection_id, batch, listeners)
+            seen, moved = seen + stored.seen, moved + stored.moved
+            await say(f"Reading {title}", seen, 0)
     await _bury(db, connection_id, connector, listeners)
     return Pulled(seen, moved)
 
 
-async def _together(pages: AsyncIterator[Page]) -> AsyncIterator[list[Page]]:
+async def _together(pages: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
     """Pages in batches, the next being fetched while the last is stored."""
     queue: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=4)
 
@@ -65,8 +67,10 @@ async def _together(pages: AsyncIterator[Page]) -> AsyncIterator[list[Page]]:
         try:
             async for page in pages:
                 await queue.put(page)
-        finally:
+        except Exception:
             await queue.put(None)
+            raise
+        await queue.put(None)
 
     task = asyncio.create_task(fetch())
     try:
@@ -83,6 +87,7 @@ async def _together(pages: AsyncIterator[Page]) -> AsyncIterator[list[Page]]:
         await task  # its error, if it had one, after what came before it is stored
     finally:
         task.cancel()
+        await asyncio.wait([task])
 
 
 async def _bury(db: Database, connection_id: str, connector: Connector, listeners: Sequence[Listener]) -> None:
@@ -103,10 +108,11 @@ async def _bury(db: Database, connection_id: str, connector: Connector, listener
             await mirror.store_records(tx, connection_id, alive, listeners)
 
 
-async def refresh(desk: Desk, side: Side, kind: Kind, refs: Sequence[str]) -> None:
-    """Read some records again and store them: what a money document is applied from."""
+async def refresh(desk: Desk, side: Side, kind: Kind, refs: Sequence[str]) -> set[str]:
+    """Read some records again and store them: what a money document is applied from. The refs that the vendor did
+    not show come back."""
     if not refs:
-        return
+        return set()
     found = await desk.connector(side).get(kind, list(dict.fromkeys(refs)))
     stones = [r for r in found.values() if isinstance(r, Tombstone)]
     alive = [r for r in found.values() if not isinstance(r, Tombstone)]
@@ -115,3 +121,4 @@ async def refresh(desk: Desk, side: Side, kind: Kind, refs: Sequence[str]) -> No
         listeners = await store.listeners(tx, connection_id)
         await mirror.store_records(tx, connection_id, alive, listeners)
         await mirror.store_tombstones(tx, connection_id, stones, listeners)
+    return set(refs) - set(found)

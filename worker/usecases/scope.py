@@ -113,9 +113,7 @@ def items_scope(desk: Desk, known: Known) -> Scope:
     return _scope(desk, known, "items", Kind.ITEM, flow or ItemsFlow(), named=flow is not None)
 
 
-def _scope(
-    desk: Desk, known: Known, flow: Flow, kind: Kind, said: CustomersFlow | ItemsFlow, *, named: bool
-) -> Scope:
+def _scope(desk: Desk, known: Known, flow: Flow, kind: Kind, said: CustomersFlow | ItemsFlow, *, named: bool) -> Scope:
     return Scope(
         desk=desk,
         known=known,

@@ -45,7 +45,7 @@ async def settle_doubts(desk: Desk, run_id: str, actor: str) -> Doubts:
         if operation == "create":
             await _settle_creates(desk, run_id, actor, side, kind, items, now)
         else:
-            await _settle_others(desk, run_id, actor, side, kind, items)
+            await _settle_others(desk, run_id, actor, side, kind, items, now)
     async with desk.db.read() as tx:
         left = await plans.open_intents(tx, desk.pair.id)
     return Doubts(left=len(left), not_before=max((_decidable(desk, s) for s in left), default=None))
@@ -93,15 +93,19 @@ async def _settle_creates(
 
 
 async def _window(desk: Desk, side: Side, kind: Kind, items: Sequence[StoredChange]) -> list[AnyRecord]:
-    """Second probe: what was made since the earliest mark, of these customers."""
-    marks = [s.mark for s in items if s.mark is not None]
+    """Second probe: what was made since each call's mark, of these customers. Marks are the vendor's: which of two
+    is the earlier is not for us to say."""
+    marks = dict.fromkeys(s.mark for s in items if s.mark is not None)
     if not marks:
         return []
     async with desk.db.read() as tx:
         sent = await filled_in(tx, [s.change for s in items])
     customers = {getattr(record, "customer", None) for record in sent.values()}
     named = sorted(ref for ref in customers if isinstance(ref, str) and ref)
-    return await desk.connector(side).created_since(kind, min(marks), named)
+    found: dict[str, AnyRecord] = {}
+    for mark in marks:
+        found.update({record.ref: record for record in await desk.connector(side).created_since(kind, mark, named)})
+    return list(found.values())
 
 
 async def _taken(
@@ -148,9 +152,10 @@ def _adopted(stored: StoredChange, ref: str, found: Sequence[AnyRecord], record:
 
 
 async def _settle_others(
-    desk: Desk, run_id: str, actor: str, side: Side, kind: Kind, items: Sequence[StoredChange]
+    desk: Desk, run_id: str, actor: str, side: Side, kind: Kind, items: Sequence[StoredChange], now: datetime
 ) -> None:
-    """Read by ref: fields as after -> done, as before -> planned again, anything else -> stale."""
+    """Read by ref: fields as after -> done, as before -> planned again once the call can no longer land, anything
+    else -> stale."""
     refs = [s.change.ref for s in items if s.change.ref is not None]
     found = await desk.connector(side).get(kind, refs)
     answers, moves = [], []
@@ -160,7 +165,10 @@ async def _settle_others(
         if verdict == "done":
             alive = current if current is not None and not isinstance(current, Tombstone) else None
             ref = stored.change.ref or ""
-            answers.append(Answered(change=stored.change, outcome=Done(ref, alive.version if alive else None, alive)))
+            done = Done(ref, alive.version if alive is not None else None, alive)
+            answers.append(Answered(change=stored.change, outcome=done))
+        elif verdict == "planned" and now < _decidable(desk, stored):
+            continue
         elif verdict == "planned":
             moves.append(Step(id=stored.change.id, to="planned", reason="it did not arrive: sent again"))
         else:

@@ -185,7 +185,7 @@ class Page:
         if not isinstance(one, web.FileField):
             return one
         stored = self._hands.add_file(user, one.filename, one.file.read())
-        return {"id": stored.id, "name": stored.name, "value": stored.id}
+        return stored.id
 
     async def _close(self, form: Form) -> Outcome:
         everything = _one(form, "all") == "1"

@@ -189,7 +189,7 @@ def standing(view: View) -> dict[str, dict[str, Any]]:
 def _plain_values(value: Any) -> Any:
     """Options by their values."""
     if isinstance(value, list):
-        return [one["value"] if isinstance(one, dict) else one for one in value]
+        return [one.get("value", one.get("id")) if isinstance(one, dict) else one for one in value]
     return value["value"] if isinstance(value, dict) and "value" in value else value
 
 

@@ -41,7 +41,14 @@ def line(block_id: str = "why", **more: Any) -> Json:
 
 def modal(*blocks: Json, **more: Any) -> Json:
     shown = list(blocks) or [section()]
-    return {"type": "modal", "title": plain("A modal"), "submit": plain("Go"), "blocks": shown, "callback_id": "m", **more}
+    return {
+        "type": "modal",
+        "title": plain("A modal"),
+        "submit": plain("Go"),
+        "blocks": shown,
+        "callback_id": "m",
+        **more,
+    }
 
 
 def table(rows: int, columns: int, text: str = "x") -> Json:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bot.sandbox import block_findings, view_findings
 from slack_sandbox_blocks import actions, asked, bars, button, line, modal, mrkdwn, option, plain, section, table
+
+from bot.sandbox import block_findings, view_findings
 
 Json = dict[str, Any]
 
@@ -90,7 +91,11 @@ LIMITS: dict[str, tuple[list[Json], list[Json], str]] = {
         [table(10, 10, "x" * 101)],
         "table cells must be less than 10001 characters in total [json-pointer:/blocks/0]",
     ),
-    "charts": ([bars(), bars()], [bars()] * 3, "no more than 2 data_visualization blocks allowed [json-pointer:/blocks/2]"),
+    "charts": (
+        [bars(), bars()],
+        [bars()] * 3,
+        "no more than 2 data_visualization blocks allowed [json-pointer:/blocks/2]",
+    ),
     "confirmation": (
         [actions(button(confirm={n: plain("x" * 30) for n in ("title", "text", "confirm", "deny")}))],
         [actions(button(confirm={**{n: plain("x") for n in ("title", "text", "confirm")}, "deny": plain("x" * 31)}))],
@@ -109,7 +114,10 @@ def test_the_last_that_fits_is_taken_and_the_next_is_refused(limit: str) -> None
 
 WRONG: dict[str, tuple[Json, str]] = {
     "an unknown block": ({"type": "sections"}, "unsupported type: sections [json-pointer:/blocks/0/type]"),
-    "a field that does not exist": (section(colour="red"), "invalid additional property: colour [json-pointer:/blocks/0]"),
+    "a field that does not exist": (
+        section(colour="red"),
+        "invalid additional property: colour [json-pointer:/blocks/0]",
+    ),
     "a bare string for a text": (
         {"type": "section", "text": "Hello"},
         "must provide an object [json-pointer:/blocks/0/text]",
@@ -152,7 +160,11 @@ WRONG: dict[str, tuple[Json, str]] = {
         "must contain exactly one entry for every category [json-pointer:/blocks/0/chart/series/0/data]",
     ),
     "an empty slice": (
-        {"type": "data_visualization", "title": "t", "chart": {"type": "pie", "segments": [{"label": "a", "value": 0}]}},
+        {
+            "type": "data_visualization",
+            "title": "t",
+            "chart": {"type": "pie", "segments": [{"label": "a", "value": 0}]},
+        },
         "must be greater than 0 [json-pointer:/blocks/0/chart/segments/0/value]",
     ),
     "a data table without a caption": (

@@ -98,8 +98,9 @@ function showModal(html) {
 function focusInto(focused) {
   const wrong = modal.querySelector(".wrong input, .wrong select, .wrong textarea");
   const again = focused ? modal.querySelector(focused) : null;
-  const first = modal.querySelector("[autofocus], .input input, .input select, .input textarea, #modal-title");
-  (wrong ?? again ?? first)?.focus();
+  const marked = modal.querySelector("[autofocus]");
+  const first = modal.querySelector(".input input:not([type=hidden]), .input select, .input textarea");
+  (wrong ?? again ?? marked ?? first ?? byId("modal-title"))?.focus();
 }
 
 modal.addEventListener("cancel", (event) => {

@@ -1,0 +1,1 @@
+"""View -> Block Kit, through slack_sdk.models, inside Slack's limits. Pure."""

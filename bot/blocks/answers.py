@@ -1,0 +1,159 @@
+"""Answers to one person: help, status, history, the schedule, pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot import ids
+from bot.blocks.parts import (
+    Json,
+    Say,
+    actions,
+    button,
+    code,
+    columns,
+    context,
+    escaped,
+    plural,
+    quiet,
+    said,
+    section,
+    when,
+)
+from bot.blocks.plan import Look, over
+from bot.blocks.run import NAMES
+from worker.api.views import HistoryView, PairView, ScheduleView, StatusView
+
+COMMANDS = (
+    ("/tieout preview", "what would change, and why; nothing is written"),
+    ("/tieout sync", "write what the mapping lets go alone, and preview the rest"),
+    ("/tieout conflicts", "what needs a decision"),
+    ("/tieout reconcile october", "does the money agree? A month, or the last one"),
+    ("/tieout schedule sync every weekday at 9", "again and again; also digest, preview, reconcile"),
+    ("/tieout schedule", "list, pause, resume, remove"),
+    ("/tieout status", "how things stand"),
+    ("/tieout history", "what was run, by whom, with what outcome"),
+    ("/tieout pair NAME", "this channel is for that pair (admins)"),
+)
+
+
+def help_(about: str = "") -> Say:
+    """Everything there is; first what was not understood."""
+    lines = [f"`{command}`  {what}" for command, what in COMMANDS]
+    if about:
+        text = f"{about} /tieout help lists everything."
+        return said(text, [section(escaped(text))])
+    return said(
+        "What Tieout can do", [section("*Tieout keeps the CRM and the books tied out.*"), section("\n".join(lines))]
+    )
+
+
+def no_pair(pairs: Sequence[PairView]) -> Say:
+    """A channel without a pair: how to get one."""
+    if pairs:
+        names = ", ".join(f"`/tieout pair {quiet(pair.name)}`" for pair in pairs[:10])
+        text = f"This channel has no pair yet. An admin binds one with {names}."
+    else:
+        text = "There is no pair yet. Make one with `tieout pair MAPPING.yaml` in a terminal, then `/tieout pair NAME`."
+    return said(text, [section(text)])
+
+
+def bound(pair: PairView) -> Say:
+    text = (
+        f"This channel is for {quiet(pair.name)} now: {quiet(pair.crm.name)} ({pair.crm.title}) and "
+        f"{quiet(pair.books.name)} ({pair.books.title}). Try `/tieout preview`."
+    )
+    return said(text, [section(text)])
+
+
+def status(view: StatusView) -> Say:
+    """Both sides, what waits, what comes next."""
+    zone = view.pair.time_zone
+    rows = []
+    for side in view.sides.values():
+        records = ", ".join(plural(n, kind.replace("_", " ")) for kind, n in sorted(side.records.items()))
+        read = when(side.read_at, zone) if side.read_at is not None else "never"
+        state = "" if side.state == "live" else " LOGIN NEEDED"
+        rows.append([f"{side.title}{state}", f"{records or 'nothing'}; read {read}"])
+    line = f"{view.pair.name}: {_standing(view)}"
+    blocks: list[Json | None] = [section(f"*{quiet(view.pair.name)}*   {quiet(_standing(view))}"), code(columns(rows))]
+    last = view.last_run
+    if last is not None:
+        blocks.append(context(f"Last: {_run_words(last.what, last.state)}, {when(last.created_at, zone)}"))
+    blocks.append(
+        context(f"Next: {when(view.next_due, zone)}" if view.next_due is not None else "Nothing is scheduled.")
+    )
+    return said(line, blocks)
+
+
+def _standing(view: StatusView) -> str:
+    words = [f"{plural(view.linked, 'customer')} linked"]
+    if view.plan is not None:
+        opened = plural(view.plan.changes, "change")
+        words.append(f"{opened} in an open plan" if view.plan.state == "open" else over(view.plan).rstrip(".").lower())
+    if view.conflicts:
+        words.append(f"{view.conflicts} to decide")
+    if view.waiting:
+        words.append(f"{plural(view.waiting, 'record')} waiting")
+    return ", ".join(words) + "."
+
+
+def _run_words(what: str, state: str) -> str:
+    return f"{NAMES.get(what, what).lower()} {state}"
+
+
+def digest(view: StatusView) -> Say:
+    """The morning's line in the channel."""
+    found = status(view)
+    return said(
+        f"Digest, {found.text}",
+        [section(f"*Digest*   {quiet(view.pair.name)}: {quiet(_standing(view))}"), *found.blocks[1:]],
+    )
+
+
+def history(found: Sequence[HistoryView], zone: str) -> Say:
+    """The last runs."""
+    if not found:
+        return said("Nothing was run yet.", [section("Nothing was run yet. Try `/tieout preview`.")])
+    rows = []
+    for each in found:
+        done = each.run.outcome.get("done", 0)
+        result = f"{done} done" if done else (each.run.error or each.run.state)
+        rows.append([when(each.run.created_at, zone)[:16], each.run.what, result[:40], each.run.requested_by[:24]])
+    text = f"The last {plural(len(found), 'run')}"
+    return said(text, [section(f"*{text}*"), code(columns(rows, ("when", "what", "outcome", "by"))), context(zone)])
+
+
+def schedules(found: Sequence[ScheduleView], look: Look) -> Say:
+    """Each line with its buttons."""
+    if not found:
+        text = "Nothing is scheduled. Write `/tieout schedule sync every weekday at 9`."
+        return said(text, [section(text)])
+    blocks: list[Json | None] = [section(f"*Schedule*   times in {look.pair.time_zone}")]
+    for line in found[:20]:
+        due = "paused" if line.paused else f"next {when(line.next_due, line.time_zone)}" if line.next_due else ""
+        blocks.append(section(f"{line.number}. *{line.what}* {quiet(line.words)}   _{due}_"))
+        blocks.append(actions(_turns(line, look)))
+    if len(found) > 20:
+        blocks.append(context(f"{len(found) - 20} more."))
+    return said(f"{plural(len(found), 'line')} in the schedule", blocks)
+
+
+def _turns(line: ScheduleView, look: Look) -> list:  # type: ignore[type-arg]  # slack_sdk's element type is wide
+    verb, word = (ids.RESUME, "Resume") if line.paused else (ids.PAUSE, "Pause")
+    return [
+        button(word, f"{verb}:{line.number}", look.buttons.seal(verb, look.pair.id, line.id)),
+        button("Remove", f"{ids.REMOVE}:{line.number}", look.buttons.seal(ids.REMOVE, look.pair.id, line.id)),
+    ]
+
+
+def scheduled(line: ScheduleView, how: str) -> Say:
+    """One line was set, paused, resumed or removed: said in the channel, since it concerns everybody."""
+    due = f" Next: {when(line.next_due, line.time_zone)}." if line.next_due is not None and how != "removed" else ""
+    text = f"Schedule {how}: {line.what} {line.words}.{due}"
+    return said(text, [section(f"*Schedule {how}*   {line.what} {quiet(line.words)}.{due}")])
+
+
+def plain(text: str) -> Say:
+    """A sentence."""
+    return said(text, [section(text)])

@@ -1,0 +1,260 @@
+"""What needs a person: the message above, a card for each conflict, the modal to type a value in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from slack_sdk.models.blocks import InputBlock, InteractiveElement, PlainTextInputElement
+from slack_sdk.models.views import View
+
+from bot import ids
+from bot.blocks.parts import (
+    Json,
+    Say,
+    actions,
+    button,
+    clipped,
+    code,
+    columns,
+    context,
+    overflow,
+    person,
+    plural,
+    quiet,
+    said,
+    section,
+    shown,
+    when,
+)
+from bot.blocks.plan import Look
+from bot.gate import mentions
+from worker.api.views import ConflictView, RunView
+
+LISTED = 4  # cards in an answer to one person
+
+
+def needs(open_now: int, look: Look) -> Say:
+    """One message a pair: how many, and who can act."""
+    if open_now == 0:
+        return said("Nothing needs you.", [section("*Nothing needs you.* What was decided is in the thread.")])
+    allowed = look.gate.who("settle")
+    who = f" {mentions(allowed)} can settle them." if allowed else " Nobody may settle them yet: set TIEOUT_APPROVERS."
+    line = f"{plural(open_now, 'record')} {'needs' if open_now == 1 else 'need'} a decision."
+    return said(
+        line, [section(f"*{line}*{who}"), context("A card for each is in the thread, or see /tieout conflicts.")]
+    )
+
+
+def card(conflict: ConflictView, look: Look, *, note: str = "", run: RunView | None = None) -> Say:
+    """An open conflict with its buttons, or how it ended."""
+    if conflict.state != "open":
+        return _over(conflict, look, run)
+    line = f"{conflict.title}: {conflict.reason}"
+    blocks = [
+        section(f"*{quiet(conflict.title)}*: {quiet(conflict.reason)}"),
+        _values(conflict),
+        _choices(conflict, look),
+    ]
+    return said(line, [*blocks, context(note) if note else None])
+
+
+def _values(conflict: ConflictView) -> Json | None:
+    if conflict.what != "field":
+        listed = [f"{c.title}  {_score(c.score)}{', '.join(c.reasons)}".strip() for c in conflict.candidates[:5]]
+        return code("\n".join(clipped(each, 200) for each in listed)) if listed else None
+    rows = [
+        [conflict.crm_title, clipped(shown(conflict.crm), 400)],
+        [conflict.books_title, clipped(shown(conflict.books), 400)],
+    ]
+    base = conflict.base
+    if isinstance(base, dict):
+        rows.append(["agreed then", clipped(shown(base.get("crm")), 400)])
+    return code(columns(rows))
+
+
+def _score(score: int | None) -> str:
+    return f"{score}% alike: " if score is not None else ""
+
+
+def _choices(conflict: ConflictView, look: Look) -> Json | None:
+    return actions({"field": _field, "match": _match, "create": _create}.get(conflict.what, _leave)(conflict, look))
+
+
+def _value(conflict: ConflictView, look: Look, verb: str, more: str = "") -> str:
+    detail = f"{conflict.number}:{more}" if more else str(conflict.number)
+    return look.buttons.seal(verb, conflict.pair_id, detail)
+
+
+def _field(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    def value(verb: str) -> str:
+        return _value(conflict, look, verb)
+
+    found = [
+        button(f"Keep {conflict.crm_title}", ids.KEEP_CRM, value(ids.KEEP_CRM)),
+        button(f"Keep {conflict.books_title}", ids.KEEP_BOOKS, value(ids.KEEP_BOOKS)),
+    ]
+    if "value" in conflict.choices:
+        found.append(button("Edit...", ids.EDIT, value(ids.EDIT)))
+    found.append(button("Later", ids.LATER, value(ids.LATER)))
+    if conflict.may_prefer:
+        always = [
+            (f"Always prefer {title} for {conflict.field}", value(verb))
+            for title, verb in ((conflict.crm_title, ids.PREFER_CRM), (conflict.books_title, ids.PREFER_BOOKS))
+        ]
+        found.append(overflow(ids.MORE, always))
+    return found
+
+
+def _match(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    found = [
+        button(f"Same as {c.title}", f"{ids.SAME}:{n}", _value(conflict, look, ids.SAME, c.ref))
+        for n, c in enumerate(conflict.candidates[:3])
+    ]
+    return [
+        *found,
+        button("Different", ids.DIFFERENT, _value(conflict, look, ids.DIFFERENT)),
+        button("Later", ids.LATER, _value(conflict, look, ids.LATER)),
+    ]
+
+
+def _create(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    return [
+        button("Create", ids.CREATE, _value(conflict, look, ids.CREATE)),
+        button("Not needed", ids.NOT_NEEDED, _value(conflict, look, ids.NOT_NEEDED)),
+        button("Later", ids.LATER, _value(conflict, look, ids.LATER)),
+    ]
+
+
+def _leave(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    return [
+        button("Leave as it is", ids.LEAVE, _value(conflict, look, ids.LEAVE)),
+        button("Later", ids.LATER, _value(conflict, look, ids.LATER)),
+    ]
+
+
+# --------------------------------------------------------------------------- afterwards
+
+
+def _over(conflict: ConflictView, look: Look, run: RunView | None) -> Say:
+    if conflict.state == "obsolete":
+        line = f"{quiet(conflict.title)}: it settled itself; nothing is to be decided any more."
+        return said(line, [section(line)])
+    at = when(conflict.decided_at, look.pair.time_zone) if conflict.decided_at is not None else ""
+    by = person(conflict.decided_by or "somebody")
+    line = f"{quiet(conflict.title)}: {_decided(conflict)} by {by}, {at}. {_written(conflict, run)}".rstrip()
+    return said(line, [section(line)])
+
+
+def _decided(conflict: ConflictView) -> str:
+    match conflict.decision:
+        case "crm":
+            return f"{conflict.crm_title}'s {quiet(clipped(shown(conflict.crm), 200))} kept"
+        case "books":
+            return f"{conflict.books_title}'s {quiet(clipped(shown(conflict.books), 200))} kept"
+        case "value":
+            return "a value of their own set"
+        case "same":
+            return "said to be the same"
+        case "different":
+            return "said to be different"
+        case "create":
+            return "to be made on the other side, said"
+        case _:
+            return "left as it is"
+
+
+def _written(conflict: ConflictView, run: RunView | None) -> str:
+    to = {"crm": conflict.books_title, "books": conflict.crm_title, "value": "both sides"}.get(
+        conflict.decision or "", "the other side"
+    )
+    if run is None:
+        return "It is being written." if conflict.decision in ("crm", "books", "value", "create") else ""
+    if run.outcome.get("done"):
+        return f"Written to {to}."
+    if run.state == "failed":
+        return f"It could not be written: {quiet(run.error or '')} It stays decided, and comes with the next preview."
+    if run.state == "waiting":
+        return f"Writing waits: {quiet(run.error or '')}."
+    if run.outcome.get("rejected"):
+        return f"Refused when it was written to {to}: /tieout preview says why."
+    return "It comes with the next preview." if conflict.decision in ("crm", "books", "value", "create") else ""
+
+
+def listed(conflicts: list[ConflictView], look: Look) -> Say:
+    """The answer to /tieout conflicts: the first cards, with their buttons."""
+    if not conflicts:
+        return said("Nothing needs you.", [section("*Nothing needs you.* Both sides agree, or a rule decides.")])
+    line = f"{plural(len(conflicts), 'record')} {'needs' if len(conflicts) == 1 else 'need'} a decision."
+    blocks: list[Json | None] = [section(f"*{line}*")]
+    for number, conflict in enumerate(conflicts[:LISTED]):
+        blocks += [_apart(block, number) for block in card(conflict, look).blocks]
+    if len(conflicts) > LISTED:
+        names = ", ".join(quiet(clipped(c.title, 40)) for c in conflicts[LISTED : LISTED + 10])
+        blocks.append(context(f"{len(conflicts) - LISTED} more: {names}. Their cards come as these are settled."))
+    return said(line, blocks)
+
+
+def _apart(block: Json, number: int) -> Json:
+    """Action ids of several cards in one message must differ."""
+    if block["type"] != "actions":
+        return block
+    apart = [{**each, "action_id": f"{ids.verb_of(each['action_id'])}:{number * 10 + n}"}
+             for n, each in enumerate(block["elements"])]  # fmt: skip
+    return {**block, "elements": apart}
+
+
+# --------------------------------------------------------------------------- Edit...
+
+
+def edit_modal(conflict: ConflictView, token: str) -> Json:
+    """A value of one's own; `token` is the sealed button, which the answer carries back."""
+    if conflict.typed_as == "address":
+        inputs = _address_inputs(conflict.crm if isinstance(conflict.crm, dict) else {})
+    else:
+        current = conflict.crm if conflict.crm is not None else conflict.books
+        inputs = [_input(ids.TYPED, conflict.field or "Value", shown(current) if current is not None else "")]
+    titles = f"{conflict.crm_title}: {shown(conflict.crm)}\n{conflict.books_title}: {shown(conflict.books)}"
+    intro = (
+        f"*{quiet(clipped(conflict.title, 200))}*\n{quiet(clipped(titles, 1500))}\nWhat you type is written to both."
+    )
+    view = View(
+        type="modal",
+        callback_id=ids.EDIT_VIEW,
+        private_metadata=token,
+        title="Edit the value",
+        submit="Write to both",
+        close="Cancel",
+        blocks=[section(intro), *inputs],
+    )
+    found: Json = view.to_dict()
+    return found
+
+
+def _address_inputs(current: dict[str, Any]) -> list[Json]:
+    labels = {"lines": "Street, one line each", "city": "City", "region": "Region or state", "postcode": "Postcode",
+              "country": "Country, two letters"}  # fmt: skip
+    found = []
+    for name in ids.ADDRESS_PARTS:
+        value = "\n".join(current.get("lines", ())) if name == "lines" else str(current.get(name) or "")
+        found.append(_input(name, labels[name], value, multiline=name == "lines"))
+    return found
+
+
+def _input(name: str, label: str, value: str, *, multiline: bool = False) -> Json:
+    element = PlainTextInputElement(action_id=name, initial_value=value[:3000] or None, multiline=multiline)
+    found: Json = InputBlock(block_id=name, label=clipped(label, 100), element=element, optional=True).to_dict()
+    return found
+
+
+def typed_text(values: dict[str, Any]) -> str:
+    """What the modal's answer comes to, as the worker reads it: a text, or an address as JSON."""
+
+    def text(name: str) -> str:
+        return str((values.get(name, {}).get(name, {}) or {}).get("value") or "").strip()
+
+    if ids.TYPED in values:
+        return text(ids.TYPED)
+    parts: dict[str, Any] = {name: text(name) for name in ids.ADDRESS_PARTS if name != "lines" and text(name)}
+    lines = [line.strip() for line in text("lines").splitlines() if line.strip()]
+    return msgspec.json.encode({"lines": lines, **parts}).decode() if parts or lines else ""

@@ -1,0 +1,1 @@
+"""What Slack calls: each handler acknowledges, asks the worker, and leaves the answer to the outbox."""
