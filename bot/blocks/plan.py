@@ -18,6 +18,7 @@ from bot.blocks.parts import (
     button,
     clipped,
     context,
+    field_name,
     money,
     people,
     person,
@@ -100,7 +101,7 @@ def what_it_does(change: ChangeView) -> str:
     if change.operation == "create":
         return _kind(change.kind) if change.kind in MONEY_KINDS else f"new {_kind(change.kind)}"
     if change.operation == "update":
-        return ", ".join(field.path.removeprefix("properties.") for field in change.fields)
+        return ", ".join(field_name(field.path) for field in change.fields)
     return f"{change.operation} {_kind(change.kind)}"
 
 

@@ -151,6 +151,7 @@ class _Maker:
         self.today, self.chance = today, chance
         self.yesterday = today - timedelta(days=1)
         self.cut_over = months_before(today, 1)
+        self.last_month = months_before(today, 0) - timedelta(days=1)
         self.opened = months_before(today, 6)
         self.goods = tuple(
             Good(sku, name, Decimal(price), service, text) for sku, name, price, service, text in words.GOODS
@@ -338,13 +339,14 @@ class _Maker:
             self._sale(firm, "closedwon", self._workday(self.cut_over, self.yesterday))
 
     def _sell_oddly(self, buyers: Iterator[Firm]) -> None:
-        """A deal of 2,000.00 that was billed with 1,950.00, one without an account, one whose lines do not add up."""
-        firm, day = next(buyers), self._workday(self.cut_over, self.yesterday)
+        """Last month: a deal of 2,000.00 that was billed with 1,950.00, one without an account, one whose lines do not
+        add up."""
+        firm, day = next(buyers), self._workday(self.cut_over, self.last_month)
         pumps = (Line(self.goods[1], 2),)
         sale = self._sale(firm, "closedwon", day, pumps)
         self._bill(firm, day, pumps, sale.name, less=Decimal(50))
-        self._sale(None, "closedwon", self._workday(self.cut_over, self.yesterday))
-        wrong = self._sale(next(buyers), "closedwon", self._workday(self.cut_over, self.yesterday))
+        self._sale(None, "closedwon", self._workday(self.cut_over, self.last_month))
+        wrong = self._sale(next(buyers), "closedwon", self._workday(self.cut_over, self.last_month))
         self.sales[-1] = msgspec.structs.replace(wrong, amount=wrong.amount + 100)
 
     def _sell_not_yet(self) -> None:
@@ -368,7 +370,7 @@ class _Maker:
         for firm in self.firms[30 : 30 + WITHOUT_DEAL]:
             on = self._workday(self.opened, last)
             self._bill(firm, on, (Line(self.goods[6], self.chance.randint(30, 60)),), "Counter sale")
-        self._bill(self.firms[28], self._workday(self.cut_over, self.yesterday), support, "Made twice", void=True)
+        self._bill(self.firms[28], self._workday(self.cut_over, self.last_month), support, "Made twice", void=True)
 
     # ----------------------------------------------------------------- money
 

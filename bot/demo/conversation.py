@@ -94,6 +94,9 @@ class Conversation:
     def messages(self, who: str) -> list[Message]:
         return self._slack.messages(self._channel, user=who)
 
+    def text_of(self, message: Message) -> str:
+        return self._slack.text_of(message)
+
     def show(self, who: str) -> list[Message]:
         """Print what is new or changed since the last look, for this person; those messages."""
         found = []

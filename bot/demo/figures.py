@@ -90,7 +90,7 @@ def floor_of(crm: Snapshot, books: Snapshot, changes: Iterable[ChangeView], *, c
     """The fewest calls for a first run. `crm_pages`: the CRM is asked by calls at all (a file is not)."""
     calls = sum(_full(len(books.of(kind)), QUICKBOOKS_PAGE) for kind in ("customer", "item", "invoice", "payment"))
     if crm_pages:
-        calls += sum(_full(len(crm.of(kind)), HUBSPOT_PAGE) for kind in ("customer", "item", "deal"))
+        calls += sum(_full(len(crm.of(kind)), HUBSPOT_PAGE) for kind in ("customer", "item", "deal", "contact", "line"))
     sorts: Counter[tuple[str, str, str]] = Counter((c.side, c.kind, c.operation) for c in changes)
     in_books: Counter[bool] = Counter()
     for (side, kind, _), number in sorts.items():

@@ -149,7 +149,7 @@ def _receipt(bill: Bill, receipt: Receipt) -> Iterator[Add]:
         yield Add(f"{bill.key}-paid", {**paid, "invoices": {f"@{bill.key}": share}, "method": "Bank transfer"})
         return
     memo = f"{bill.key}-credit"
-    yield Add(memo, {**_invoice(bill), "entity": "CreditMemo", "date": on, "memo": "Returned"})
+    yield Add(memo, {**_invoice(bill), "entity": "CreditMemo", "date": on, "memo": "Returned", "number": "CM-1"})
     settled = {"invoices": {f"@{bill.key}": share}, "credits": {f"@{memo}": share}}
     yield Add(f"{memo}-applied", {"entity": "Payment", "customer": customer, "amount": "0", "date": on, **settled})
 

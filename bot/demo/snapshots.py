@@ -109,13 +109,23 @@ def quickbooks_writes(by_path: Mapping[str, int]) -> int:
 
 def hubspot(state: Row) -> Snapshot:
     """From `GET /_sandbox/state` of the HubSpot sandbox; what is archived is not there."""
-    kinds = {"companies": ("customer", _company), "products": ("item", _product), "deals": ("deal", _deal)}
+    kinds = {
+        "companies": ("customer", _company),
+        "products": ("item", _product),
+        "deals": ("deal", _deal),
+        "contacts": ("contact", _only_its_id),
+        "line_items": ("line", _only_its_id),
+    }
     records: dict[Key, dict[str, Any]] = {}
     for name, (kind, read) in kinds.items():
         for row in state.get(name, ()):
             if row["archivedAt"] is None:
                 records[kind, str(row["id"])] = read(row)
     return Snapshot("crm", records)
+
+
+def _only_its_id(row: Row) -> dict[str, Any]:
+    return {"name": str(row["id"])}
 
 
 def _company(row: Row) -> dict[str, Any]:

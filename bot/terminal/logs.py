@@ -1,4 +1,4 @@
-"""Logs of a command: to the error stream, warnings only, without stack traces; all of it with --verbose."""
+"""Logs of a command: to the error stream, warnings only, without stack traces; what happens with --verbose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import structlog
 
 def set_up(*, verbose: bool) -> None:
     """Send every log to standard error. Standard output belongs to the answer."""
-    level = logging.DEBUG if verbose else logging.WARNING
+    level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level if verbose else logging.ERROR, format="%(name)s: %(message)s")
     if not verbose:  # a retry that helped is no news, and one that did not ends in an error that says so
         stamina.instrumentation.set_on_retry_hooks([])

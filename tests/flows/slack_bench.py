@@ -49,7 +49,7 @@ class Bench:
         return [self.slack.text_of(message) for message in self.seen(user, room)]
 
     def text(self, thing: Message | View) -> str:
-        return self.slack.text_of(thing).replace("\u200b", "")
+        return self.slack.text_of(thing).replace("\u200b", "").replace("`", "")
 
     def find(self, pattern: str, user: str | None = None, room: str = ROOM) -> Message | None:
         """The newest message that says it."""
@@ -66,19 +66,32 @@ class Bench:
         """Nothing runs and nothing is to be said any more."""
         for _ in range(600):
             async with self.rig.db.read() as tx:
-                due = await runs.due(tx)
+                states = {run.state for run in await runs.recent(tx, self.rig.pair.id, 50)}
             counts = await self.messages_api.counts()
-            if not due and not counts.get("pending") and not counts.get("sending"):
+            if states <= {"done", "failed"} and not counts.get("pending") and not counts.get("sending"):
                 return
             await asyncio.sleep(0.05)
         raise AssertionError("it does not come to rest")
 
     async def previewed(self) -> Message:
         """A preview that shows a plan."""
+        before = {message.ts for message in self.seen()}
         await self.types("preview")
-        found = await self.until(r"^Preview   (?!.*Replaced)[\s\S]*\[Apply")
+        shown = await self.becomes(lambda: self._new(before))
         await self.quiet()
-        return found
+        return shown
+
+    def _new(self, before: set[str]) -> Message | None:
+        found = self.find(r"^Preview   [\s\S]*\[Apply")
+        return found if found is not None and found.ts not in before else None
+
+    async def poll(self, condition: Callable[[], bool]) -> None:
+        """For what rings no bell in the workspace."""
+        for _ in range(400):
+            if condition():
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("it did not come about")
 
 
 async def _work(rig: Rig) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from connectors.canon.records import Kind
 from connectors.canon.values import Address
 from tests.flows.rig import Rig
+from worker.api import Problem
 from worker.engine import own_value
 from worker.usecases import settle_conflict
-
-import pytest
-
-from worker.api import Problem
 
 OURS = "+254 20 2710009"
 
@@ -62,7 +60,7 @@ async def test_own_value_waits_for_the_second_side_when_the_first_alone_was_writ
 
 async def test_an_edit_after_the_decision_is_asked_about_again(rig: Rig) -> None:
     """Somebody edits a side after the decision: nothing of theirs is overwritten, the question comes again."""
-    crm, books = await in_conflict(rig)
+    _crm, books = await in_conflict(rig)
     await rig.settle("value", value=OURS)
     rig.books.edit(_kind(), books, phone="+254 20 2715555")
     plan = await rig.preview()
@@ -73,7 +71,7 @@ async def test_an_edit_after_the_decision_is_asked_about_again(rig: Rig) -> None
 
 async def test_an_edit_between_plan_and_apply_is_left_out(rig: Rig) -> None:
     """The plan's write to a side that moved meanwhile is stale, not made."""
-    crm, books = await in_conflict(rig)
+    _crm, books = await in_conflict(rig)
     await rig.settle("value", value=OURS)
     await rig.preview()
     rig.books.edit(_kind(), books, phone="+254 20 2715555")
@@ -83,7 +81,7 @@ async def test_an_edit_between_plan_and_apply_is_left_out(rig: Rig) -> None:
 
 async def test_an_answer_to_values_that_changed_is_not_taken(rig: Rig) -> None:
     """The question shows the values of now, and stays open."""
-    crm, books = await in_conflict(rig)
+    _crm, books = await in_conflict(rig)
     rig.books.edit(_kind(), books, phone="+254 20 2715555")
     await rig.run("preview")
     number = (await rig.question()).number
@@ -144,7 +142,7 @@ async def test_saboteur_a_decision_without_memory_overwrites_an_edit(rig: Rig, m
         return tuple(s for s, v in (("crm", crm), ("books", books)) if v != said.wanted(rule, s))
 
     monkeypatch.setattr(propose_linked, "still_to_write", forgetful)
-    crm, books = await in_conflict(rig)
+    _crm, books = await in_conflict(rig)
     await rig.settle("value", value=OURS)
     rig.books.edit(_kind(), books, phone="+254 20 2715555")
     await rig.preview()

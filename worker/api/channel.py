@@ -200,6 +200,13 @@ class ChannelApi(Api):
             raise Problem(str(error), error.next_step) from error
         return await self.settle_and_write(pair_id, number, side, by)
 
+    async def _titles(self, pair: connections.Pair) -> dict[str, str]:
+        """As people call the two systems; told apart where they are two of one kind."""
+        titles = await super()._titles(pair)
+        if titles["crm"] != titles["books"]:
+            return titles
+        return {"crm": f"{titles['crm']} (CRM)", "books": f"{titles['books']} (books)"}
+
     # ----------------------------------------------------------------- how it stands
 
     async def status(self, pair_id: str) -> views.StatusView:

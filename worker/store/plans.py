@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Integer, bindparam, func, insert, select, update
 
 from connectors.canon.records import AnyRecord, Kind, decode, encode
 from connectors.canon.values import Money
@@ -300,29 +300,18 @@ async def intend(tx: Unit, plan_id: str, intents: Sequence[Intent]) -> bool:
     alive = await tx.scalar(select(plans.c.state).where(plans.c.id == plan_id))
     if alive != "applying":
         return False
-    statement = (
-        update(changes)
-        .where(
-            changes.c.id == bindparam("p_id"),
-            changes.c.state == "planned",
-            changes.c.attempt == bindparam("p_attempt"),
-        )
-        .values(
-            state="intended",
-            attempt=changes.c.attempt + 1,
-            call_key=bindparam("p_key"),
-            mark=bindparam("p_mark"),
-            call_until=bindparam("p_until"),
-        )
-    )
+    calls: dict[tuple[int, str, str | None, datetime], list[str]] = {}
     for intent in intents:
-        result = await tx.run(
-            statement,
-            [{"p_id": intent.id, "p_attempt": intent.attempt, "p_key": intent.call_key, "p_mark": intent.mark,
-              "p_until": intent.call_until}],
-        )  # fmt: skip
-        if result.rowcount != 1:
-            raise LostRace(intent.id)
+        calls.setdefault((intent.attempt, intent.call_key, intent.mark, intent.call_until), []).append(intent.id)
+    for (attempt, call_key, mark, call_until), ids in calls.items():
+        for part in chunks(ids):
+            result = await tx.run(
+                update(changes)
+                .where(changes.c.id.in_(part), changes.c.state == "planned", changes.c.attempt == attempt)
+                .values(state="intended", attempt=attempt + 1, call_key=call_key, mark=mark, call_until=call_until)
+            )
+            if result.rowcount != len(part):
+                raise LostRace(f"of {len(part)} changes {result.rowcount} were still to be sent")
     return True
 
 
@@ -346,31 +335,56 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def step(tx: Unit, moves: Sequence[Step]) -> list[str]:
-    """Make the moves; the ids that really moved come back."""
+    """Make the moves; the ids that really moved come back. What a move does not tell stays as it was."""
+    if not moves:
+        return []
     now = await tx.now()
-    moved = []
+    states = await _locked_states(tx, [move.id for move in moves])
+    rows: list[dict[str, Any]] = []
+    moved: list[str] = []
     for move in moves:
-        values: dict[str, Any] = {"state": move.to, "reason": move.reason}
-        if move.to in ("done", "rejected", "discarded"):
-            values["settled_at"] = now
-        if move.ref is not None:
-            values["ref"] = move.ref
-        if move.stored is not None:
-            values["stored"] = encode(move.stored).decode()
-        if move.outcome is not None:
-            values["outcome"] = move.outcome
-        if move.customer is not None:
-            values["customer"] = move.customer
-        if move.request_id is not None:
-            values["request_id"] = move.request_id
-        if move.stale:
-            values["stale_times"] = changes.c.stale_times + 1
-        result = await tx.run(
-            update(changes).where(changes.c.id == move.id, changes.c.state.in_(move.come_from)).values(**values)
-        )
-        if result.rowcount:
+        if states.get(move.id) in move.come_from:
+            states[move.id] = move.to
             moved.append(move.id)
+            rows.append(_move(move, now))
+    if rows:
+        told = {name: func.coalesce(_told(name), changes.c[name]) for name in _TOLD}
+        statement = update(changes).where(changes.c.id == bindparam("p_id"))
+        statement = statement.values(state=bindparam("p_state"), reason=bindparam("p_reason"), **told)
+        await tx.run(statement.values(stale_times=changes.c.stale_times + bindparam("p_stale", type_=Integer)), rows)
     return moved
+
+
+_TOLD = ("ref", "stored", "outcome", "customer", "request_id", "settled_at")
+
+
+def _told(name: str) -> Any:
+    return bindparam(f"p_{name}", type_=changes.c[name].type)
+
+
+def _move(move: Step, now: datetime) -> dict[str, Any]:
+    over = move.to in ("done", "rejected", "discarded")
+    return {
+        "p_id": move.id,
+        "p_state": move.to,
+        "p_reason": move.reason,
+        "p_ref": move.ref,
+        "p_stored": encode(move.stored).decode() if move.stored is not None else None,
+        "p_outcome": move.outcome,
+        "p_customer": move.customer,
+        "p_request_id": move.request_id,
+        "p_settled_at": now if over else None,
+        "p_stale": int(move.stale),
+    }
+
+
+async def _locked_states(tx: Unit, ids: Sequence[str]) -> dict[str, State]:
+    """Where changes stand; nobody moves them before this unit ends (SQLite has one writer anyway)."""
+    found: dict[str, State] = {}
+    for part in chunks(list(dict.fromkeys(ids))):
+        statement = select(changes.c.id, changes.c.state).where(changes.c.id.in_(part)).order_by(changes.c.id)
+        found.update(tuple(row) for row in await tx.rows(statement.with_for_update()))
+    return found
 
 
 GUARD = "guard: "  # how the reason of a change begins that a guard holds back

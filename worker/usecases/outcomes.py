@@ -23,7 +23,7 @@ from worker.store.database import Unit
 from worker.store.links import NewLink, Provenance
 from worker.store.mirror import Listener, Parked
 from worker.store.plans import Step
-from worker.usecases.office import OTHER, Desk
+from worker.usecases.office import OTHER, SIDES, Desk
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +125,9 @@ async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
     await links.store_bases(
         tx, [row for answer, link in zip(made, stored, strict=True) for row in _bases(answer, link.id)]
     )
-    for answer in made:  # a record that waited for its first document has a counterpart now: it waits no more
-        source = Listener(desk.pair.id, OTHER[answer.change.side])
-        await mirror.mark_dirty(tx, [source], [(answer.change.kind, answer.change.source_ref)])
+    for side in SIDES:  # a record that waited for its first document has a counterpart now: it waits no more
+        sources = [(a.change.kind, a.change.source_ref) for a in made if OTHER[a.change.side] == side]
+        await mirror.mark_dirty(tx, [Listener(desk.pair.id, side)], sources)
 
 
 async def _unlinked(tx: Unit, desk: Desk, made: Sequence[Answered]) -> list[Answered]:

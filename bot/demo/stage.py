@@ -1,0 +1,311 @@
+"""Sets the stage: sandboxes with their company, a house with its workers, the bot in a Slack sandbox; then either
+plays the story or leaves the stage to whoever opens the page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+import msgspec
+import yaml
+
+from bot.demo.company import Company, make_company
+from bot.demo.conversation import Conversation
+from bot.demo.csv_hands import CsvHands, NoSuchLayout
+from bot.demo.figures import Figures
+from bot.demo.hands import Crm, HubSpotHands, QuickBooksHands
+from bot.demo.mapping import BILLING_EMAIL, PAIR, demo_mapping
+from bot.demo.seeding import Planter, hubspot_seeds, quickbooks_seeds
+from bot.demo.story import Scene, play
+from bot.sandbox import SlackSandbox
+from bot.serve import running
+from bot.settings import BotSettings
+from worker.api import ChannelApi, Messages
+
+if TYPE_CHECKING:
+    from worker.house import House
+
+CHANNEL = "finance"
+STOCKED_S = 86_400.0  # the made-up company was typed in a day ago, so that nothing of it is news
+OPERATOR = "operator"
+SETTING_BY = "tieout demo"
+
+
+class Login(msgspec.Struct, frozen=True):
+    """How to connect to a sandbox, as somebody who has just logged in. `token` is passed on as it is; `secrets` are
+    all that must not be seen, an access token first."""
+
+    settings: dict[str, str]
+    token: Any
+    secrets: tuple[str, ...]
+
+
+class Vendor(msgspec.Struct, frozen=True):
+    """A running vendor's sandbox."""
+
+    url: str
+    log_in: Callable[[], Login]
+
+
+class Outside(Protocol):
+    """What the composition root brings: the rooms that the bot may not enter by itself."""
+
+    def vendor(
+        self, slug: str, *, limits: bool, old_s: float
+    ) -> contextlib.AbstractAsyncContextManager[Vendor]:
+        """A vendor's sandbox, serving; its clock stands `old_s` seconds behind."""
+        ...
+
+    def house(self, data: Path) -> contextlib.AbstractAsyncContextManager[House]:
+        """A house with its workers, on a data folder of its own."""
+        ...
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line said. `data` and `mapping`: one's own CSV export as the CRM."""
+
+    today: date
+    once: bool = False
+    data: Path | None = None
+    mapping: Path | None = None
+    port: int = 0
+    data_folder: Path | None = None
+
+
+class CannotStart(ValueError):
+    """The demonstration cannot be set up like that; the text says what to do."""
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that runs."""
+
+    slack: SlackSandbox
+    api: ChannelApi
+    messages: Messages
+    pair_id: str
+    crm: Crm
+    books: QuickBooksHands
+    pages: dict[str, str]
+    folder: Path
+    secrets: tuple[str, ...]
+    limits: bool
+
+
+# --------------------------------------------------------------------------- setting it
+
+
+@contextlib.asynccontextmanager
+async def set_stage(options: Options, outside: Outside) -> AsyncIterator[Stage]:
+    """Start everything, and stop it in the end. Raises CannotStart or worker.api.Problem."""
+    text, columns = _own_mapping(options)
+    limits = not options.once
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(_folder(options))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        company = make_company(options.today) if columns is None else None
+        old_s = STOCKED_S if company is not None else 0.0
+        books = await stack.enter_async_context(outside.vendor("quickbooks", limits=limits, old_s=old_s))
+        crm: Vendor | None = None
+        if company is not None:
+            crm = await stack.enter_async_context(outside.vendor("hubspot", limits=limits, old_s=old_s))
+            await _stock(session, company, crm, books)
+        house = await stack.enter_async_context(outside.house(folder / "data"))
+        api = ChannelApi(house)
+        logins = [books.log_in()]
+        await api.connect("quickbooks", logins[0].settings, logins[0].token)
+        hands: Crm
+        if crm is None:
+            hands = await _connect_export(api, options, columns or {}, folder)
+            mapping, source = text, str(options.mapping)
+        else:
+            hands = HubSpotHands(session, crm.url)
+            logins.append(crm.log_in())
+            await api.connect("hubspot", logins[1].settings, logins[1].token)
+            mapping, source = demo_mapping(company.cut_over if company is not None else options.today), f"{PAIR}.yaml"
+        pair = await api.pair(mapping, source, SETTING_BY)
+        slack = SlackSandbox(limits=limits)
+        await slack.start(port=options.port)
+        stack.push_async_callback(slack.stop)
+        await stack.enter_async_context(_bot(house, slack))
+        channel = slack.world.channel(CHANNEL).id
+        await api.bind(pair.id, channel, SETTING_BY)
+        pages = {"Slack": slack.url, "QuickBooks": books.url} | ({"HubSpot": crm.url} if crm is not None else {})
+        yield Stage(
+            slack=slack,
+            api=api,
+            messages=Messages(house),
+            pair_id=pair.id,
+            crm=hands,
+            books=QuickBooksHands(session, books.url),
+            pages=pages,
+            folder=folder / "data",
+            secrets=(*(secret for login in logins for secret in login.secrets), *_slack_secrets(slack)),
+            limits=limits,
+        )
+
+
+def _own_mapping(options: Options) -> tuple[str, Mapping[str, Any] | None]:
+    """The mapping's text and its columns, where one's own export is the CRM."""
+    if options.data is None and options.mapping is None:
+        return "", None
+    if options.data is None or options.mapping is None:
+        raise CannotStart("--data and --mapping go together: the folder, and what stands in which column.")
+    if not options.data.is_dir():
+        raise CannotStart(f"There is no folder {options.data}.")
+    try:
+        text = options.mapping.read_text(encoding="utf-8")
+        columns = (yaml.safe_load(text) or {}).get("columns")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        raise CannotStart(f"{options.mapping} cannot be read: {error}") from error
+    if not isinstance(columns, dict):
+        raise CannotStart(f"{options.mapping} has no columns section; docs/examples/crm_sales.yaml shows one.")
+    return text, columns
+
+
+@contextlib.contextmanager
+def _folder(options: Options) -> Any:
+    """Where everything is kept: a folder of its own, gone afterwards, or the one that was named."""
+    if options.data_folder is None:
+        made = Path(tempfile.mkdtemp(prefix="tieout-demo-"))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return
+    if options.data_folder.exists() and any(options.data_folder.iterdir()):
+        raise CannotStart(f"{options.data_folder} is not empty: the sandboxes begin anew each time, so name a new folder.")
+    options.data_folder.mkdir(parents=True, exist_ok=True)
+    yield options.data_folder
+
+
+async def _stock(session: aiohttp.ClientSession, company: Company, crm: Vendor, books: Vendor) -> None:
+    """Type the company into both systems, and let a day pass."""
+    at_crm, at_books = Planter(session, crm.url), Planter(session, books.url)
+    await _own_property(at_crm, crm)
+    await asyncio.gather(at_crm.plant(hubspot_seeds(company)), at_books.plant(quickbooks_seeds(company)))
+    for planter in (at_crm, at_books):
+        await planter.post("/_sandbox/clock/advance", {"seconds": STOCKED_S})
+
+
+async def _own_property(planter: Planter, crm: Vendor) -> None:
+    """The company keeps the address for invoices in a property of its own."""
+    said = {"name": BILLING_EMAIL, "label": "Billing e-mail", "type": "string", "fieldType": "text"}
+    headers = {"Authorization": f"Bearer {crm.log_in().secrets[0]}"}
+    await planter.post("/crm/v3/properties/companies", {**said, "groupName": "companyinformation"}, headers)
+
+
+async def _connect_export(api: ChannelApi, options: Options, columns: Mapping[str, Any], folder: Path) -> Crm:
+    """A copy of the export, which the story may write into."""
+    if options.data is None:
+        raise CannotStart("There is no export.")
+    try:
+        hands = CsvHands.on_a_copy(options.data, folder / "export", columns)
+    except NoSuchLayout as error:
+        raise CannotStart(f"{options.mapping}: {error}.") from error
+    await api.connect("csv", {"folder": str(hands.folder), "columns": json.dumps(dict(columns), default=str)})
+    return hands
+
+
+@contextlib.asynccontextmanager
+async def _bot(house: House, slack: SlackSandbox) -> AsyncIterator[None]:
+    """The real bot, which Slack's sandbox calls over HTTP, signed."""
+    people = slack.world.user
+    settings = BotSettings(
+        bot_token=slack.app.bot_token,
+        app_token=None,
+        signing_secret=slack.app.signing_secret,
+        slack_url=slack.api_url,
+        port=0,
+        admins=(people("admin").id,),
+        approvers=(people("approver-1").id, people("approver-2").id),
+    )
+    async with running(house, settings) as bot:
+        slack.app.request_url = bot.events_url
+        yield
+
+
+def _slack_secrets(slack: SlackSandbox) -> tuple[str, ...]:
+    return slack.app.bot_token, slack.app.app_token, slack.app.signing_secret
+
+
+# --------------------------------------------------------------------------- using it
+
+
+async def play_once(
+    options: Options,
+    outside: Outside,
+    tell: Callable[[str], None],
+    logs: Callable[[], str],
+    seconds: Callable[[], float],
+) -> Figures:
+    """Set the stage, play the story, strike it; the figures."""
+    async with set_stage(options, outside) as stage:
+        pair = await stage.api.pair_by_id(stage.pair_id)
+        talk = Conversation(stage.slack, CHANNEL, stage.api, stage.messages, stage.pair_id, tell)
+        tell(f"{pair.crm.title} and {pair.books.title}, on local sandboxes with their rate limits switched off.")
+        scene = Scene(
+            conversation=talk,
+            api=stage.api,
+            pair=pair,
+            crm=stage.crm,
+            books=stage.books,
+            today=options.today,
+            data=stage.folder,
+            secrets=stage.secrets,
+            logs=logs,
+            seconds=seconds,
+            vendor_limits=stage.limits,
+        )
+        return await play(scene)
+
+
+async def open_stage(options: Options, outside: Outside, ready: Callable[[Stage], None]) -> None:
+    """Set the stage, greet the channel, and keep it up until cancelled."""
+    async with set_stage(options, outside) as stage:
+        await greet(stage)
+        ready(stage)
+        await asyncio.Event().wait()
+
+
+async def greet(stage: Stage) -> None:
+    """Say in the channel what there is and what to try first."""
+    channel = stage.slack.world.channel(CHANNEL).id
+    there = [f"<{url}|{name}'s records>" for name, url in stage.pages.items() if name != "Slack"]
+    text = (
+        "*Welcome to Tieout.* This is a made-up company on this machine; nothing leaves it, and nothing can break.\n"
+        "1. Type `/tieout preview` to see what would change and why. Nothing is written yet.\n"
+        "2. Become *approver-1* at the top of the page, and press *Apply*.\n"
+        f"3. Change something in {' or '.join(there)}, then `/tieout sync`. Changed on both sides, a card asks you.\n"
+        "4. `/tieout reconcile` says whether the money agrees. `/tieout help` lists the rest."
+    )
+    await stage.messages.say(stage.pair_id, channel, "greeting", "plain", {"text": text})
+
+
+def report(figures: Figures) -> list[str]:
+    """What the story came to, in a few lines."""
+    found, broken = figures.reconciliation, figures.broken
+    net = f"USD {figures.invoiced['net']}"
+    lines = [
+        "",
+        f"{figures.preview.creates} creates and {figures.preview.updates} updates were previewed, {figures.applied} applied.",
+        f"{figures.invoiced['documents']} invoices, {net} net. {figures.conflicts_resolved} of "
+        f"{figures.conflicts_opened} questions settled.",
+        f"{figures.calls.made} calls for the first run; {figures.calls.floor} is the least that could do it.",
+        f"{found.month}: {found.agreed} deals and documents agree, {found.discrepancies} items open, {found.unexplained} unexplained.",
+        f"The last run: {figures.second_run.changes} changes, {figures.second_run.writes} writes.",
+        "",
+        *(f"  {'kept  ' if kept else 'BROKEN'}  {name.replace('_', ' ')}" for name, kept in figures.promises.items()),
+        *(f"  {name.replace('_', ' ')}: {why}" for name, why in broken.items()),
+    ]
+    return [*lines, f"{figures.seconds} seconds"]
+
+
+__all__ = ["CannotStart", "Login", "Options", "Outside", "Stage", "Vendor", "open_stage", "play_once", "report"]
