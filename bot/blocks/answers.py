@@ -11,9 +11,11 @@ from bot.blocks.parts import (
     actions,
     button,
     code,
+    clipped,
     columns,
     context,
     escaped,
+    person,
     plural,
     quiet,
     said,
@@ -115,13 +117,16 @@ def history(found: Sequence[HistoryView], zone: str) -> Say:
     """The last runs."""
     if not found:
         return said("Nothing was run yet.", [section("Nothing was run yet. Try `/tieout preview`.")])
-    rows = []
-    for each in found:
-        done = each.run.outcome.get("done", 0)
-        result = f"{done} done" if done else (each.run.error or each.run.state)
-        rows.append([when(each.run.created_at, zone)[:16], each.run.what, result[:40], each.run.requested_by[:24]])
+    lines = [_line(each, zone) for each in found]
     text = f"The last {plural(len(found), 'run')}"
-    return said(text, [section(f"*{text}*"), code(columns(rows, ("when", "what", "outcome", "by"))), context(zone)])
+    return said(text, [section(f"*{text}*"), section("\n".join(lines))])
+
+
+def _line(each: HistoryView, zone: str) -> str:
+    done = each.run.outcome.get("done", 0)
+    result = plural(done, "change") if done else (each.run.error or each.run.state)
+    asked = person(each.run.requested_by)
+    return f"{when(each.run.created_at, zone)}   *{each.run.what}*   {quiet(clipped(result, 80))}   by {asked}"
 
 
 def schedules(found: Sequence[ScheduleView], look: Look) -> Say:
