@@ -30,8 +30,8 @@ from connectors.kit.contract import (
     Page,
     Token,
     Tombstone,
-    Write,
     Wanted,
+    Write,
 )
 from connectors.kit.errors import Reconnect, Refused, Unsupported
 from connectors.kit.oauth import Login

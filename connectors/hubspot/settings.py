@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from connectors.canon.records import Kind
 from connectors.hubspot import vendor
 from connectors.hubspot.fields import Shape, parse_properties, shape_of
 from connectors.hubspot.reading import Choices
-from connectors.canon.records import Kind
 from connectors.kit.contract import Wanted
 from connectors.kit.errors import BadSettings
 

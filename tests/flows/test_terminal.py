@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEEDS = Path(__file__).parent / "seeds"
+SEEDS = Path(__file__).parents[2] / "docs" / "examples" / "seeds"
 MAPPING = ROOT / "docs" / "examples" / "hubspot_quickbooks.yaml"
 TIEOUT = (sys.executable, "-m", "bot.cli")
 

@@ -161,7 +161,7 @@ class HubSpotSandbox(Hands, Sandbox):
         return reply(rate_limited(limiter.name, self._correlation_id()), 429)
 
     def dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Rate limit headers on every answer with a token, but none on search or without limits; the date is the sandbox's own."""
+        """Rate limit headers on every answer with a token, but none on search or without limits; the date is ours."""
         grant = self._grant_of(request)
         response.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
         response.headers["X-HubSpot-Correlation-Id"] = self._correlation_id()
