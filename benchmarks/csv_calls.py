@@ -6,7 +6,6 @@ import json
 import math
 import tempfile
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -18,6 +17,7 @@ from benchmarks.apart import measured, vendor
 from benchmarks.driven import driving
 from benchmarks.figures import Figure, figure
 from benchmarks.machine import ROOT
+from connectors.kit.sandbox import Seen
 from connectors.quickbooks.sandbox import QuickBooksSandbox
 from connectors.quickbooks.vendor import BATCH
 from worker.api.views import PlanView
@@ -109,7 +109,7 @@ def traffic(sandbox: QuickBooksSandbox, after: int) -> Traffic:
     return Traffic(len(seen) - len(reads), len(reads), frozenset(_asked(each) for each in reads))
 
 
-def _asked(seen: Any) -> str:
+def _asked(seen: Seen) -> str:
     """What a read asks for: the list of a query, else its path."""
     query = parse_qs(seen.query).get("query", [""])[0]
     return query or seen.path

@@ -28,16 +28,17 @@ from worker.usecases.propose_plan import propose_plan
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Linked customers of the large and of the small pair, and how many of them changed in each."""
+    """Linked customers of the large and of the small pair, how many of them changed in each, and how often each is
+    planned."""
 
     large: int = 100_000
     small: int = 10_000
     changed: int = 1_000
+    times: int = 3
 
 
 FULL, SMALL = Size(), Size(1_000, 100, 50)
 RATIO_AIM = 1.3
-TIMES = 3
 _PART = 5_000
 
 
@@ -49,10 +50,10 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 def measure(size: Size) -> list[Figure]:
-    """Plan the same changes in a large pair and in a small one, each time in a fresh process. The quickest of three
-    counts: another program on the machine only ever makes it longer."""
-    large = _of_size(size.large, size.changed)
-    small = _of_size(size.small, size.changed)
+    """Plan the same changes in a large pair and in a small one, each time in a fresh process. The quickest
+    time counts: another program on the machine only ever makes it longer."""
+    large = _of_size(size.large, size)
+    small = _of_size(size.small, size)
     note = f"{large.value.changes} changes of {size.large} linked"
     least = f"{small.value.changes} changes of {size.small} linked"
     return [
@@ -64,11 +65,11 @@ def measure(size: Size) -> list[Figure]:
     ]
 
 
-def _of_size(linked: int, changed: int) -> Measured[Planned]:
+def _of_size(linked: int, size: Size) -> Measured[Planned]:
     with tempfile.TemporaryDirectory() as named:
         folder = Path(named)
-        measured(prepare, folder, linked, changed)
-        return min((measured(plan, folder) for _ in range(TIMES)), key=lambda each: each.value.seconds)
+        measured(prepare, folder, linked, size.changed)
+        return min((measured(plan, folder) for _ in range(size.times)), key=lambda each: each.value.seconds)
 
 
 async def plan(folder: Path) -> Planned:

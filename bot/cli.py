@@ -7,14 +7,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bot.demo.command import demo_command
 from bot.terminal.app import build
 from bot.terminal.doors import App, Ask, Consent, Machine, SandboxLogin, System
 from bot.terminal.screen import Exit, Failure
 
 if TYPE_CHECKING:
+    from bot.demo.stage import Vendor
     from connectors.kit.contract import Facts, Token
     from worker.api import Api
     from worker.house import House
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    build(Tieout())()
+    app = build(Tieout())
+    app.command(name="demo")(demo_command(DemoOutside))
+    app()
 
 
 class Tieout:
@@ -213,6 +218,58 @@ def _title(slug: str) -> str:
     from connectors.registry import CONNECTORS
 
     return CONNECTORS[slug].facts.title if slug in CONNECTORS else slug
+
+
+class DemoOutside:
+    """What the demonstration is played on: vendors' sandboxes, and a house of its own."""
+
+    @contextlib.asynccontextmanager
+    async def vendor(self, slug: str, *, paced: bool, old_s: float) -> AsyncIterator[Vendor]:
+        from connectors.kit.sandbox import VirtualClock
+        from connectors.registry import SANDBOXES
+
+        clock = VirtualClock(datetime.now(UTC) - timedelta(seconds=old_s))
+        async with SANDBOXES[slug](clock, limits=False) as sandbox:
+            yield _vendor(sandbox, paced)
+
+    @contextlib.asynccontextmanager
+    async def house(self, data: Path) -> AsyncIterator[House]:
+        from connectors.registry import CONNECTORS
+        from worker.house import open_house
+        from worker.settings import WorkerSettings
+
+        settings = WorkerSettings(data=data, database_url=None, redis_url=None, key=None)
+        async with open_house(settings, CONNECTORS) as house:
+            yield house
+
+
+def _vendor(sandbox: Any, paced: bool) -> Vendor:
+    """How the demonstration connects to a sandbox: with its private token, else as a login has just left it."""
+    from bot.demo.stage import Login, Vendor
+    from connectors.kit.contract import Token
+
+    welcome = sandbox.welcome
+    settings = {name: f"{sandbox.url}{path}" for name, path in welcome.settings.items()}
+    settings |= {} if paced else {"pace": "off"}
+
+    def log_in() -> Login:
+        if welcome.token is not None:
+            return Login(settings, Token(access=welcome.token), (welcome.token,))
+        granted = sandbox.token()
+        token = Token(
+            access=granted["access_token"],
+            refresh=granted["refresh_token"],
+            expires_at=datetime.now(UTC) + timedelta(seconds=granted["expires_in"]),
+            client_id=welcome.client_id,
+            client_secret=welcome.client_secret,
+        )
+        secrets = (granted["access_token"], granted["refresh_token"], welcome.client_secret)
+        return Login({**settings, "realm_id": sandbox.realm}, token, secrets)
+
+    def set_limits(on: bool) -> None:
+        sandbox.limits = on
+
+    return Vendor(sandbox.url, log_in, set_limits)
 
 
 class _LoginConsent:

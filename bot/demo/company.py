@@ -212,7 +212,7 @@ class _Maker:
                 return
 
     def _firm(self, number: int, name: str, *, in_crm: bool = True, in_books: bool = True) -> Firm:
-        domain = "".join(c for c in name.split()[0].casefold() if c.isalpha()) + ".example"
+        domain = "".join(c for c in name.split(maxsplit=1)[0].casefold() if c.isalpha()) + ".example"
         city, state, zone, area = self.chance.choice(words.CITIES)
         place = Place(
             f"{self.chance.randint(2, 480)} {self.chance.choice(words.STREETS)}",
@@ -246,7 +246,7 @@ class _Maker:
 
     def _disagree(self) -> None:
         """What the two sides have written down differently: formats, gaps, and real contradictions."""
-        for number in range(0, 12):
+        for number in range(12):
             _, area, exchange, line = self.firms[number].crm_phone.split()
             self._set(number, books_phone=f"({area}) {exchange}-{line}")
         for number in range(12, 16):

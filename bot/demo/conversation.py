@@ -12,6 +12,7 @@ from worker.api import ChannelApi, Messages
 
 LOOK_S = 0.05
 WIDTH = 110
+PATIENCE_S = 300.0
 
 
 class Stuck(RuntimeError):
@@ -41,13 +42,13 @@ class Conversation:
 
     # ----------------------------------------------------------------- doing
 
-    async def command(self, who: str, line: str, timeout_s: float = 90.0) -> list[Message]:
+    async def command(self, who: str, line: str, timeout_s: float = PATIENCE_S) -> list[Message]:
         """Type a command and wait for all that comes of it; the messages that are new or changed."""
         self.tell(f"\n{who}: {line}")
         return await self._after(lambda: self._slack.command(who, self._channel, line), who, timeout_s)
 
     async def press(
-        self, who: str, message: Message, verb: str, timeout_s: float = 90.0, *, times: int = 1
+        self, who: str, message: Message, verb: str, timeout_s: float = PATIENCE_S, *, times: int = 1
     ) -> list[Message]:
         """Press a button, found by what it does; `times` at once, as an impatient finger does."""
         action_id, says = next(each for each in _buttons(message) if verb_of(each[0]) == verb)
@@ -64,8 +65,7 @@ class Conversation:
         await act()
         try:
             async with asyncio.timeout(timeout_s):
-                while await self._last_run() == last:
-                    await asyncio.sleep(LOOK_S)
+                await self._more_than(last)
                 await self._quiet()
         except TimeoutError:
             self.show(who)
@@ -76,17 +76,19 @@ class Conversation:
         newest = await self._api.history(self._pair_id, 1)
         return newest[0].run.id if newest else None
 
+    async def _more_than(self, last: str | None) -> None:
+        """Until another run was asked for."""
+        while True:
+            if await self._last_run() != last:
+                return
+            await asyncio.sleep(LOOK_S)
+
     async def _quiet(self) -> None:
         """Until every run is over and every letter was delivered."""
         while True:
             over = all(each.run.over for each in await self._api.history(self._pair_id, 5))
             if over and not set(await self._outbox.counts()) - {"refused"}:
                 return
-            await asyncio.sleep(LOOK_S)
-
-    async def delivered(self) -> None:
-        """Until what is in the outbox has been said."""
-        while set(await self._outbox.counts()) - {"refused"}:
             await asyncio.sleep(LOOK_S)
 
     # ----------------------------------------------------------------- reading

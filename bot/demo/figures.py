@@ -30,6 +30,13 @@ class SecondRun(msgspec.Struct, frozen=True):
     writes: int
 
 
+class Invoiced(msgspec.Struct, frozen=True):
+    """What Tieout posted in the whole story."""
+
+    documents: int
+    net: str
+
+
 class CallCount(msgspec.Struct, frozen=True):
     """`made`: what the first preview and its apply took of both vendors. `floor`: the fewest calls that could read
     the same records once and write the same changes, with full pages and full batches."""
@@ -54,7 +61,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     company: dict[str, int]
     preview: Preview
     applied: int
-    invoiced: dict[str, str]
+    invoiced: Invoiced
     conflicts_opened: int
     conflicts_resolved: int
     second_run: SecondRun

@@ -32,21 +32,24 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
 # --------------------------------------------------------------------------- 1 to 9
 
 
-def no_duplicate(before: Snapshot, crm: Snapshot, books: Snapshot) -> Broken:
-    """A billing position has one document, a customer one counterpart."""
-    ours = {ref: i for ref, i in books.of("invoice").items() if i["marker"] is not None}
-    marks = _twice(i["marker"] for i in ours.values())
+def no_duplicate(before: Snapshot, won: Sequence[Won], crm: Snapshot, books: Snapshot) -> Broken:
+    """A billing position has one document, a customer one counterpart: no marker stands twice, no customer has more
+    invoices of a net than won deals of that amount, no name stands twice on a side."""
+    ours = [i for i in books.of("invoice").values() if i["marker"] is not None]
+    marks = _twice(i["marker"] for i in ours)
     if marks:
         return f"{len(marks)} markers stand in more than one invoice"
-    sold = _twice((i["customer"], i["net"], i["date"]) for i in books.of("invoice").values() if not i["void"])
-    ours_twice = [s for s in sold if s in {(i["customer"], i["net"], i["date"]) for i in ours.values()}]
-    known = _twice((i["customer"], i["net"], i["date"]) for i in before.of("invoice").values())
-    if [each for each in ours_twice if each not in known]:
-        return f"customer, net and day of {len(ours_twice)} invoices stand twice in the books"
+    names = {ref: str(record["legal_name"]).casefold() for ref, record in books.of("customer").items()}
+    made = Counter((names[i["customer"]], i["net"]) for i in ours)
+    stood = Counter((names[i["customer"]], i["net"]) for i in before.of("invoice").values() if not i["void"])
+    deals = Counter((w.customer.casefold(), w.amount) for w in won)
+    twice = [each for each in made if made[each] + stood[each] > deals[each]]
+    if twice:
+        return f"billed more often than sold: {_some(twice)}"
     for seen in (crm, books):
-        names = _twice(made_as("customer", record).casefold() for record in seen.of("customer").values())
-        if names:
-            return f"customers stand twice in the {seen.side}: {', '.join(map(str, names[:3]))}"
+        found = _twice(made_as("customer", record).casefold() for record in seen.of("customer").values())
+        if found:
+            return f"customers stand twice in the {seen.side}: {_some(found)}"
     return None
 
 

@@ -49,19 +49,19 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Vendor(msgspec.Struct, frozen=True):
-    """A running vendor's sandbox."""
+    """A running vendor's sandbox. `set_limits` turns the vendor's rate limits on or off."""
 
     url: str
     log_in: Callable[[], Login]
+    set_limits: Callable[[bool], None]
 
 
 class Outside(Protocol):
     """What the composition root brings: the rooms that the bot may not enter by itself."""
 
-    def vendor(
-        self, slug: str, *, limits: bool, old_s: float
-    ) -> contextlib.AbstractAsyncContextManager[Vendor]:
-        """A vendor's sandbox, serving; its clock stands `old_s` seconds behind."""
+    def vendor(self, slug: str, *, paced: bool, old_s: float) -> contextlib.AbstractAsyncContextManager[Vendor]:
+        """A vendor's sandbox, serving, without limits as yet; its clock stands `old_s` seconds behind. `paced`: its
+        connection is to spread its calls over the vendor's limits."""
         ...
 
     def house(self, data: Path) -> contextlib.AbstractAsyncContextManager[House]:
@@ -112,10 +112,10 @@ async def set_stage(options: Options, outside: Outside) -> AsyncIterator[Stage]:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         company = make_company(options.today) if columns is None else None
         old_s = STOCKED_S if company is not None else 0.0
-        books = await stack.enter_async_context(outside.vendor("quickbooks", limits=limits, old_s=old_s))
+        books = await stack.enter_async_context(outside.vendor("quickbooks", paced=limits, old_s=old_s))
         crm: Vendor | None = None
         if company is not None:
-            crm = await stack.enter_async_context(outside.vendor("hubspot", limits=limits, old_s=old_s))
+            crm = await stack.enter_async_context(outside.vendor("hubspot", paced=limits, old_s=old_s))
             await _stock(session, company, crm, books)
         house = await stack.enter_async_context(outside.house(folder / "data"))
         api = ChannelApi(house)
@@ -137,6 +137,9 @@ async def set_stage(options: Options, outside: Outside) -> AsyncIterator[Stage]:
         await stack.enter_async_context(_bot(house, slack))
         channel = slack.world.channel(CHANNEL).id
         await api.bind(pair.id, channel, SETTING_BY)
+        for vendor in (books, crm):
+            if vendor is not None:
+                vendor.set_limits(limits)
         pages = {"Slack": slack.url, "QuickBooks": books.url} | ({"HubSpot": crm.url} if crm is not None else {})
         yield Stage(
             slack=slack,
@@ -181,7 +184,9 @@ def _folder(options: Options) -> Any:
             shutil.rmtree(made, ignore_errors=True)
         return
     if options.data_folder.exists() and any(options.data_folder.iterdir()):
-        raise CannotStart(f"{options.data_folder} is not empty: the sandboxes begin anew each time, so name a new folder.")
+        raise CannotStart(
+            f"{options.data_folder} is not empty: the sandboxes begin anew each time, so name a new folder."
+        )
     options.data_folder.mkdir(parents=True, exist_ok=True)
     yield options.data_folder
 
@@ -291,21 +296,21 @@ async def greet(stage: Stage) -> None:
 
 def report(figures: Figures) -> list[str]:
     """What the story came to, in a few lines."""
-    found, broken = figures.reconciliation, figures.broken
-    net = f"USD {figures.invoiced['net']}"
-    lines = [
+    preview, found, second, calls = figures.preview, figures.reconciliation, figures.second_run, figures.calls
+    return [
         "",
-        f"{figures.preview.creates} creates and {figures.preview.updates} updates were previewed, {figures.applied} applied.",
-        f"{figures.invoiced['documents']} invoices, {net} net. {figures.conflicts_resolved} of "
-        f"{figures.conflicts_opened} questions settled.",
-        f"{figures.calls.made} calls for the first run; {figures.calls.floor} is the least that could do it.",
-        f"{found.month}: {found.agreed} deals and documents agree, {found.discrepancies} items open, {found.unexplained} unexplained.",
-        f"The last run: {figures.second_run.changes} changes, {figures.second_run.writes} writes.",
+        f"{preview.creates} creates and {preview.updates} updates were previewed, {figures.applied} applied.",
+        f"{figures.invoiced.documents} invoices posted, {figures.invoiced.net} net.",
+        f"{figures.conflicts_resolved} of {figures.conflicts_opened} questions settled.",
+        f"{calls.made} calls for the first run; {calls.floor} is the least that could do it.",
+        f"{found.month}: {found.agreed} deals and documents agree, {found.discrepancies} items open, "
+        f"{found.unexplained} unexplained.",
+        f"The last run: {second.changes} changes, {second.writes} writes.",
         "",
         *(f"  {'kept  ' if kept else 'BROKEN'}  {name.replace('_', ' ')}" for name, kept in figures.promises.items()),
-        *(f"  {name.replace('_', ' ')}: {why}" for name, why in broken.items()),
+        *(f"  {name.replace('_', ' ')}: {why}" for name, why in figures.broken.items()),
+        f"{figures.seconds} seconds",
     ]
-    return [*lines, f"{figures.seconds} seconds"]
 
 
 __all__ = ["CannotStart", "Login", "Options", "Outside", "Stage", "Vendor", "open_stage", "play_once", "report"]

@@ -18,6 +18,7 @@ from bot.demo.evidence import read_trail, stored_bytes
 from bot.demo.figures import (
     CallCount,
     Figures,
+    Invoiced,
     Preview,
     Reconciliation,
     SecondRun,
@@ -154,9 +155,7 @@ class _Story:
             floor_of(start.crm, start.books, shown, crm_pages=isinstance(self.scene.crm, HubSpotHands)),
         )
         happened: Counter[Deed] = deeds(before.crm, after.crm) + deeds(before.books, after.books)
-        self._note(
-            "what_you_saw_is_what_happens", promises.what_you_saw(shown, happened, after.crm, after.books)
-        )
+        self._note("what_you_saw_is_what_happens", promises.what_you_saw(shown, happened, after.crm, after.books))
         return sum(happened.values())
 
     async def _our_own_comes_back(self) -> None:
@@ -202,9 +201,13 @@ class _Story:
         kit = next(ref for ref, item in seen.books.of("item").items() if item["sku"] == "SP-SK1")
         self.edits += [
             await crm.edit_phone(one, f"{name(one)} has a new phone, +1 212 555 0188", "+1 212 555 0188"),
-            await books.edit_customer(one_there, f"{name(one)} has a new phone, (212) 555-0199", "phone", "(212) 555-0199"),
+            await books.edit_customer(
+                one_there, f"{name(one)} has a new phone, (212) 555-0199", "phone", "(212) 555-0199"
+            ),
             await crm.edit_phone(two, f"{name(two)} has a new phone, +1 617 555 0177", "+1 617 555 0177"),
-            await books.edit_customer(three_there, f"{name(three)} moved from {street} to 12 Orchard Sq", ADDRESS, moved),
+            await books.edit_customer(
+                three_there, f"{name(three)} moved from {street} to 12 Orchard Sq", ADDRESS, moved
+            ),
             await books.set_price(kit, "the seal kit costs 29.90 now", Decimal("29.90")),
             await crm.win_deal(four, self.scene.today - timedelta(days=1)),
         ]
@@ -262,7 +265,11 @@ class _Story:
         self.talk.tell("\n-- Does the money agree?")
         books = (await self._look()).books
         month = max(
-            (i["date"].isoformat()[:7] for i in books.of("invoice").values() if i["date"] < self.scene.today.replace(day=1)),
+            (
+                i["date"].isoformat()[:7]
+                for i in books.of("invoice").values()
+                if i["date"] < self.scene.today.replace(day=1)
+            ),
             default=None,
         )
         await self.talk.command(OPERATOR, f"{ids.COMMAND} reconcile {month or ''}".strip())
@@ -321,14 +328,18 @@ class _Story:
         scene = self.scene
         runs = [each.run for each in await self.api.history(scene.pair.id, 1_000)]
         done = sum(run.outcome.get("done", 0) for run in runs)
-        trail = read_trail(scene.data)
+        trail, won = read_trail(scene.data), await scene.crm.won()
         planned = [*self.planned, *await self._written_alone()]
-        self._note("no_duplicate", promises.no_duplicate(start.books, end.crm, end.books))
+        self._note("no_duplicate", promises.no_duplicate(start.books, won, end.crm, end.books))
         self._note("no_lost_edit", promises.no_lost_edit(self.edits, end.crm, end.books, trail.values))
-        self._note("money_is_exact", promises.money_exact(planned, await scene.crm.won(), end.books))
+        self._note("money_is_exact", promises.money_exact(planned, won, end.books))
         self._note("guard", promises.nothing_before(date.fromisoformat(scene.pair.cut_over), end.books))
         self._note("on_record", promises.on_record(await self.api.verify_audit(), done, len(trail.changes)))
-        places: dict[str, str | bytes] = {"a message": "\n".join(self.talk.said), "a log": scene.logs(), "the database": stored_bytes(scene.data)}
+        places: dict[str, str | bytes] = {
+            "a message": "\n".join(self.talk.said),
+            "a log": scene.logs(),
+            "the database": stored_bytes(scene.data),
+        }
         self._note("secrets_stay_in", promises.secrets_stay_in(scene.secrets, places))
         return done
 
@@ -347,12 +358,12 @@ class _Story:
             name: max(sum(len(side.of(kind)) for kind in which) for side in (start.crm, start.books))
             for name, which in kinds.items()
         }
-        invoiced = [c for c in self.planned if c.kind == "invoice" and c.net is not None]
+        nets = [c.net for c in self.planned if c.kind == "invoice" and c.net is not None]
         return Figures(
             company=company,
             preview=preview,
             applied=applied,
-            invoiced={"documents": str(len(invoiced)), "net": f"{sum((c.net for c in invoiced if c.net), Decimal(0)):.2f}"},
+            invoiced=Invoiced(len(nets), f"{sum(nets, Decimal(0)):,.2f}"),
             conflicts_opened=len(self.asked),
             conflicts_resolved=len(self.settled),
             second_run=second,

@@ -3,30 +3,35 @@ are of the range kept for fiction (555-01xx) and addresses end in .example (RFC 
 
 from __future__ import annotations
 
-FIRST = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST = _words(
     "Alder Amber Ash Barrow Beacon Birch Bramble Briar Cedar Chalk Clover Copper Coral Cross Dale Elm Ember Falcon "
     "Fern Flint Forge Garnet Gorse Granite Hazel Heather Heron Holly Indigo Iron Ivory Jasper Juniper Kestrel Larch "
     "Laurel Linden Maple Marble Meadow Mercer Mill Moss Oak Ochre Olive Onyx Orchard Osprey Pebble Pine Plover "
     "Quarry Quill Raven River Rowan Saffron Sage Sable Silver Slate Sorrel Spruce Stone Summit Tansy Teal Thistle "
     "Thorn Timber Topaz Umber Upland Vale Verdant Walnut Wicker Willow Winter Yarrow Zephyr"
-).split()
-LAST = "bridge brook croft dell field ford gate grove hurst lake ley mere point port ridge shore stead wick".split()
-TRADE = (
-    "Aquatics Bakery Brewing Ceramics Coatings Creamery Dairy Distilling Farms Fisheries Foods Foundry Gardens Glass "
-    "Greenhouses Heating Hotels Irrigation Laundry Logistics Marine Mining Optics Packaging Paper Pharma Plastics "
-    "Plumbing Pools Printing Quarries Resorts Shipyard Spas Steel Textiles Tiles Timberworks Turbines Utilities "
-    "Vineyards Waterworks Wineries"
-).split()
+)
+LAST = _words("bridge brook croft dell field ford gate grove hurst lake ley mere point port ridge shore stead wick")
+TRADE = _words(
+    "Aquatics Bakery Brewing Ceramics Coatings Creamery Dairy Distilling Farms Fisheries Foods Foundry Gardens "
+    "Glass Greenhouses Heating Hotels Irrigation Laundry Logistics Marine Mining Optics Packaging Paper Pharma "
+    "Plastics Plumbing Pools Printing Quarries Resorts Shipyard Spas Steel Textiles Tiles Timberworks Turbines "
+    "Utilities Vineyards Waterworks Wineries"
+)
 FORM = ("Inc.", "LLC", "Corp.", "Co.", "Ltd.")
 
-GIVEN = (
+GIVEN = _words(
     "Ada Alva Anouk Bela Cora Dario Edda Elio Emre Fleur Greta Hanno Ida Ines Jonas Juna Kaja Leif Lior Luca Maren "
     "Mila Nadia Nils Noor Odile Oren Paz Petra Quinn Ravi Rosa Sami Selma Soren Tamar Tilda Uma Vera Yara Zeno"
-).split()
-FAMILY = (
+)
+FAMILY = _words(
     "Abara Amsel Barlow Castan Demir Ekholm Farrow Galvin Hallam Ilves Jansky Kessel Lindqvist Marlow Nakai Okoro "
     "Pavlin Quiroga Rennick Sandoval Tarrant Umarov Vesely Wexler Yilmaz Zeller"
-).split()
+)
 
 STREETS = (
     "Canal St", "Dock Rd", "Factory Ln", "Foundry Way", "Harbor Ave", "Market St", "Mill Rd", "Pump House Rd",

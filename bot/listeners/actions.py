@@ -7,7 +7,7 @@ from typing import Any, cast
 from bot import ids
 from bot.blocks import answers
 from bot.blocks.choose import choose_modal
-from bot.blocks.conflict import edit_modal, listed
+from bot.blocks.conflict import edit_modal, listed, meant
 from bot.blocks.parts import people, person, when
 from bot.listeners.desk import Desk, Json, Place, Respond, answered, only_to_them
 from bot.metadata import Button
@@ -101,22 +101,24 @@ class Actions:
         verb = ids.verb_of(action["action_id"])
         token = action["value"] if verb != ids.MORE else action["selected_option"]["value"]
         button = desk.buttons.open(verb, token) if verb != ids.MORE else desk.buttons.open_any(token)
-        number, _, ref = button.detail.partition(":")
+        number, as_shown, ref = meant(button.detail)
         match button.verb:
             case ids.EDIT:
                 await self._edit(button, place, body, token)
                 return
             case ids.LATER:
-                await self._later(button.subject, int(number), place)
+                await self._later(button.subject, number, place)
             case ids.PREFER_CRM | ids.PREFER_BOOKS:
                 desk.allow(place.user, "prefer")
                 side = "crm" if button.verb == ids.PREFER_CRM else "books"
-                settled = await desk.api.prefer(button.subject, int(number), cast(Any, side), place.user)
+                settled = await desk.api.prefer(button.subject, number, cast(Any, side), place.user)
                 await self.settled(button.subject, place, settled)
             case _:
                 desk.allow(place.user, "settle")
                 choice = CHOICES[button.verb]
-                settled = await desk.api.settle_and_write(button.subject, int(number), choice, place.user, ref or None)
+                settled = await desk.api.settle_and_write(
+                    button.subject, number, choice, place.user, ref or None, as_shown
+                )
                 await self.settled(button.subject, place, settled)
         await self._refresh_list(button.subject, place, respond)
 
@@ -139,7 +141,7 @@ class Actions:
 
     async def _edit(self, button: Button, place: Place, body: Json, token: str) -> None:
         self._desk.allow(place.user, "settle")
-        conflict = await self._desk.api.conflict(button.subject, int(button.detail))
+        conflict = await self._desk.api.conflict(button.subject, meant(button.detail)[0])
         if conflict.state != "open":
             raise Problem(f"{conflict.title} is settled already.", "/tieout conflicts lists what is open.")
         view = edit_modal(conflict, place.packed(token))

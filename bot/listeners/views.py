@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from bot import ids
-from bot.blocks.conflict import typed_text
+from bot.blocks.conflict import meant, typed_text
 from bot.errors import explain
 from bot.listeners.actions import Actions
 from bot.listeners.desk import Desk, Json, Place
@@ -59,7 +59,8 @@ class Views:
     async def _settle(self, place: Place, token: str, text: str) -> SettledView:
         button = self._desk.buttons.open(ids.EDIT, token)
         self._desk.allow(place.user, "settle")
-        return await self._desk.api.settle_and_write(button.subject, int(button.detail), "value", place.user, text)
+        number, as_shown, _ = meant(button.detail)
+        return await self._desk.api.settle_and_write(button.subject, number, "value", place.user, text, as_shown)
 
     async def _settled(self, place: Place, token: str, settled: SettledView) -> None:
         pair_id = self._desk.buttons.open(ids.EDIT, token).subject

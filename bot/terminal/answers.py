@@ -60,7 +60,7 @@ def settle(
         async with session.pair() as (api, pair):
             question = await _question(api, pair, number)
             view = await api.settle(pair.id, number, chosen(question, choice), session.by, value)
-        session.screen.say(settled(view, question, moment(datetime.now(UTC), pair.time_zone)))
+        session.screen.say(settled(view, question, moment(datetime.now(UTC), pair.time_zone), value))
         session.screen.document(view.json())
         return Exit.PERSON if view.moved else Exit.DONE
 

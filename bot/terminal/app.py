@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FLAGS = ("--json", "--verbose")
 _WITH_VALUE = ("--data", "--pair")
+_OWN = ("demo",)  # its --data is an export, its --json a file
 EVERYWHERE = "Everywhere: --json, --data DIR, --pair NAME, --verbose."
 HELP = f"""Keeps a CRM and the books tied out: preview what would change, apply it, settle what needs a person, and
 prove a month.
@@ -29,7 +30,9 @@ prove a month.
 
 def hoisted(words: list[str]) -> list[str]:
     """The words of a command line with the options that hold for every command put first, wherever they stood.
-    What comes after `--` stays."""
+    What comes after `--` stays, and all of a command that means something else by them."""
+    if next((word for word in words if not word.startswith("-")), None) in _OWN:
+        return words
     end = words.index("--") if "--" in words else len(words)
     first: list[str] = []
     rest: list[str] = []

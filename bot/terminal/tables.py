@@ -302,13 +302,14 @@ def choice_of(conflict: ConflictView, said: str) -> str:
     return meant.get(said.casefold(), said.casefold())
 
 
-def settled(view: SettledView, conflict: ConflictView, at: str) -> str:
-    """What was decided, by whom, and what happens next."""
+def settled(view: SettledView, conflict: ConflictView, at: str, own: str | None = None) -> str:
+    """What was decided, by whom, and what happens next. `own`: the value that a person gave instead."""
     if view.moved:
         return f"{view.title}: a value changed since the question was asked, so nothing was decided. Preview again."
     if not view.first:
         return f"{view.title}: {view.by} was first, and decided {_decision(view.decision, conflict)}."
-    return f"{view.title}: {_decision(view.decision, conflict)} by {view.by}, {at}. The next sync carries it out."
+    said = f"{own} set" if view.decision == "value" and own is not None else _decision(view.decision, conflict)
+    return f"{view.title}: {said} by {view.by}, {at}. The next sync carries it out."
 
 
 def _decision(decision: str, conflict: ConflictView) -> str:

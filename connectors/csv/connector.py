@@ -101,10 +101,11 @@ class Csv(Connector):
         sheet = self._sheet(kind)
         if sheet is None:
             return None
-        table = read_table(self._folder / sheet.file, self._layout.encoding, sheet.columns)
+        known = self._loaded.get(kind)
+        before = known.table if known is not None else None
+        table = read_table(self._folder / sheet.file, self._layout.encoding, sheet.columns, before)
         items = self._item_refs(kind)
         cursor = _cursor(table, items, self._layout)
-        known = self._loaded.get(kind)
         if known is None or known.cursor != cursor:
             reading = read_rows(table, sheet, self._layout, items)
             self._loaded[kind] = Loaded(table=table, reading=reading, cursor=cursor)

@@ -151,6 +151,18 @@ def usd(amount: str) -> Money:
     return Money(Decimal(amount), "USD")
 
 
+def told(name: str, **more: Any) -> Customer:
+    """A customer of whom every mapped field is told; what is not said is empty."""
+    said: dict[str, Any] = {
+        "legal_name": name,
+        "phone": None,
+        "notes": None,
+        "emails": {"general": None},
+        "addresses": {"billing": None},
+    }
+    return Customer(**{**said, **more})
+
+
 def deal(sold_to: str, amount: str = "100.00", **more: Any) -> Deal:
     """A won deal, ready to be billed, with the fields that payments are written to."""
     said: dict[str, Any] = {
@@ -204,7 +216,7 @@ class Rig:
 
     async def linked(self, name: str = "Acme", **both: Any) -> tuple[str, str]:
         """The same customer on both sides, linked and in agreement: (crm ref, books ref)."""
-        refs = self.crm.add(Customer(legal_name=name, **both)), self.books.add(Customer(legal_name=name, **both))
+        refs = self.crm.add(told(name, **both)), self.books.add(told(name, **both))
         await self.settled()
         return refs
 

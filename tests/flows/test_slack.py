@@ -256,6 +256,26 @@ async def test_a_value_that_changed_since_is_shown_again(bench: Bench) -> None:
     assert "+254 20 2717777" == bench.rig.see(bench.rig.books, books).phone
 
 
+async def test_a_press_on_a_card_that_was_not_redrawn_yet_is_not_taken(bench: Bench) -> None:
+    """The answer belongs to the values that were on the screen, not to those of now."""
+    _, books = await card(bench)
+    shown = await bench.until("Betatech, phone: both sides changed")
+    blocks = [dict(block) for block in shown.blocks]
+    bench.rig.books.edit(Kind.CUSTOMER, books, phone="+254 20 2717777")
+    await pull_pair(await bench.rig.desk())
+    await bench.presses("conflict.crm", shown)
+    await bench.until("it changed since it was asked")
+    shown.blocks = blocks  # an old screen
+    await bench.presses("conflict.crm", shown, user="approver-2")
+    await bench.until("a value changed since this was asked", "approver-2")
+    await bench.quiet()
+    number = (await bench.rig.question()).number
+    await bench.types("preview")
+    await bench.quiet()
+    assert number == (await bench.rig.question()).number
+    assert "+254 20 2717777" == bench.rig.see(bench.rig.books, books).phone
+
+
 async def test_edit_writes_a_value_of_ones_own_to_both_sides(bench: Bench) -> None:
     """The modal shows both values; what is typed goes to both."""
     crm, books = await card(bench)
@@ -424,6 +444,21 @@ async def test_a_lost_answer_is_looked_up_and_not_posted_again(bench: Bench) -> 
     assert [shown.ts] == [m.ts for m in bench.seen() if "Preview" in bench.text(m)]
 
 
+async def test_saboteur_without_the_look_up_it_would_be_posted_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check above sees the second message."""
+
+    async def blind(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(bench.bot.desk.sender, "_look_up", blind)
+    await phone_changed(bench)
+    bench.slack.faults.add(Fault(how="lose_answer", method="chat.postMessage"))
+    await bench.previewed()
+    assert 2 == len([m for m in bench.seen() if "Preview" in bench.text(m)])
+
+
 async def test_500_and_429_come_again_later(bench: Bench) -> None:
     """Nothing is lost, in order."""
     await phone_changed(bench)
@@ -554,3 +589,18 @@ async def test_a_long_plan_is_folded_and_attached_in_full(bench: Bench) -> None:
     sheet = openpyxl.load_workbook(BytesIO(file.content or b"")).active
     assert sheet is not None
     assert 13 == sheet.max_row
+
+
+async def test_on_both_databases(both: Rig) -> None:
+    """Preview, apply, conflict, settle, replaced preview: the same on PostgreSQL."""
+    async with open_bench(both) as bench:
+        _, books = await card(bench)
+        shown = await bench.until("Betatech, phone: both sides changed")
+        await bench.presses("conflict.crm", shown)
+        await bench.until("Written to")
+        assert "+254 20 2710001" == both.see(both.books, books).phone
+        await phone_changed(bench)
+        first = await bench.previewed()
+        await bench.previewed()
+        replaced = await bench.until("Replaced by a newer preview.")
+        assert first.ts == replaced.ts

@@ -158,6 +158,9 @@ def test_the_main_job_from_first_preview_to_a_settled_conflict(paired: Terminal,
     paired.expect(0, "sync --yes")
     assert "+12025550999" == phone_in(books, "Betatech Inc")
 
+    books.hand("edit", entity="Customer", id="2", fields={"phone": "(202) 555-0444"})
+    paired.expect(0, "sync --yes")  # HubSpot's search still shows the value before: no edit, and not written back
+
     assert "In step: nothing to change." == paired.expect(0, "preview").out.splitlines()[0]
     assert "the chain holds" in paired.expect(0, "audit verify").out
     assert "terminal:alice" in paired.expect(0, "history").out

@@ -139,6 +139,9 @@ async def test_alive_counts_what_can_still_be_seen(db: Database, place: Place) -
     async with db.write() as tx:
         for pages in (page(customer("c1"), customer("c2"), scanned=scan), page(customer("c1"), scanned=scan)):
             await mirror.store_pages(tx, place.crm, [pages], [Listener(place.pair, "crm")])
+        stones = tuple(Tombstone(Kind.CUSTOMER, ref, "deleted") for ref in ("b1", "b2"))
+        for pages in (page(customer("b1"), customer("b2")), Page(gone=stones)):
+            await mirror.store_pages(tx, place.books, [pages], [Listener(place.pair, "books")])
         counted, alive = await links.linked_and_alive(tx, place.pair, {"crm": place.crm, "books": place.books})
     assert {("crm", Kind.CUSTOMER): 2, ("books", Kind.CUSTOMER): 2} == counted
     assert {("crm", Kind.CUSTOMER): 1, ("books", Kind.CUSTOMER): 0} == alive

@@ -165,10 +165,16 @@ class ChannelApi(Api):
         return [_answerable(_conflict(conflict, titles), conflict, mapping) for conflict in found]
 
     async def settle_and_write(
-        self, pair_id: str, number: int, choice: str, by: str, value: str | None = None
+        self,
+        pair_id: str,
+        number: int,
+        choice: str,
+        by: str,
+        value: str | None = None,
+        shown: str | None = None,
     ) -> views.SettledView:
         """Settle a conflict and carry the answer out at once, alone: the rest of what is planned stays a plan."""
-        settled = await self.settle(pair_id, number, choice, by, value)
+        settled = await self.settle(pair_id, number, choice, by, value, shown)
         if settled.first and not settled.moved:
             async with self._db.read() as tx:
                 pair = await connections.get_pair(tx, pair_id)
@@ -255,6 +261,7 @@ def _answerable(view: views.ConflictView, conflict: Conflict, mapping: PairMappi
         choices=tuple(c for c in view.choices if c != "value" or own),
         decision=conflict.decision,
         decided_at=conflict.decided_at,
+        fingerprint=question.fingerprint,
     )
 
 

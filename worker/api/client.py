@@ -269,11 +269,12 @@ class Api:
         return [_conflict(conflict, titles) for conflict in found]
 
     async def settle(
-        self, pair_id: str, number: int, choice: str, by: str, value: str | None = None
+        self, pair_id: str, number: int, choice: str, by: str, value: str | None = None, shown: str | None = None
     ) -> views.SettledView:
+        """Answer a question. `shown`: its fingerprint as the person saw it."""
         try:
             desk = await open_desk(self._house.office, pair_id)
-            settled = await settle_conflict(desk, number, choice, by, value)
+            settled = await settle_conflict(desk, number, choice, by, value, shown)
         except LookupError as error:
             raise Problem(str(error.args[0]), "tieout conflicts lists what is open.") from error
         except NotAChoice as error:

@@ -151,6 +151,7 @@ class ConflictView(View, frozen=True, kw_only=True):
     may_prefer: bool = False
     decision: str | None = None
     decided_at: datetime | None = None
+    fingerprint: str = ""
 
 
 class SettledView(View, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -231,11 +230,11 @@ async def settle(tx: Unit, conflict: Conflict, decision: str, by: str) -> bool:
 
 async def ask_anew(tx: Unit, conflict: Conflict, question: Question) -> None:
     """The same open question with the values of now."""
-    digest = hashlib.blake2b(_json((question.crm, question.books)).encode(), digest_size=12).hexdigest()
+    values = {"crm": _json(question.crm), "books": _json(question.books), "reason": question.reason}
     await tx.run(
         update(conflicts)
         .where(conflicts.c.id == conflict.id, conflicts.c.state == "open")
-        .values(crm=_json(question.crm), books=_json(question.books), reason=question.reason, fingerprint=digest)
+        .values(**values, fingerprint=question.fingerprint)
     )
 
 

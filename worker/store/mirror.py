@@ -124,12 +124,34 @@ async def _known_digests(
     return found
 
 
+async def _newer_known(
+    tx: Unit, connection_id: str, records: Sequence[AnyRecord], known: Mapping[tuple[str, str], tuple[str, str | None]]
+) -> dict[tuple[Kind, str], AnyRecord]:
+    """What the mirror holds of a later time than is told now. A search index lags behind our own reads: its old
+    value must not come back as if somebody had just typed it."""
+    told: dict[Kind, dict[str, AnyRecord]] = {}
+    for record in records:
+        digest, gone = known.get((kind_of(record).value, record.ref), (None, None))
+        if record.updated_at is not None and gone is None and digest not in (None, digest_of(record)[1]):
+            told.setdefault(kind_of(record), {})[record.ref] = record
+    newer: dict[tuple[Kind, str], AnyRecord] = {}
+    for kind, by_ref in told.items():
+        held = await load(tx, connection_id, kind, list(by_ref))
+        for ref, record in held.items():
+            told_at = by_ref[ref].updated_at
+            if record.updated_at is not None and told_at is not None and record.updated_at > told_at:
+                newer[kind, ref] = record
+    return newer
+
+
 async def _store_records(
     tx: Unit, connection_id: str, records: Sequence[AnyRecord], scans: Mapping[str, int], now: datetime
 ) -> list[tuple[Kind, str]]:
     records = sorted(records, key=lambda record: (kind_of(record), record.ref))  # two writers lock in one order
     keys = [(kind_of(record), record.ref) for record in records]
     known = await _known_digests(tx, connection_id, keys)
+    newer = await _newer_known(tx, connection_id, records, known)
+    records = [newer.get((kind_of(record), record.ref), record) for record in records]
     rows: list[dict[str, Any]] = []
     moved: list[tuple[Kind, str]] = []
     for (kind, ref), record in zip(keys, records, strict=True):

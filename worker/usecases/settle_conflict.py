@@ -10,12 +10,13 @@ import msgspec
 from connectors.canon.fields import FieldType, Value, from_json, key, read, to_json
 from connectors.canon.records import Kind
 from connectors.canon.values import ABSENT
+from worker.engine.drawing import Asked
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Base
 from worker.engine.own_value import own_value
 from worker.store import audit, links, mirror, plans
 from worker.store import conflicts as store
-from worker.store.conflicts import Conflict, Decision
+from worker.store.conflicts import Conflict, Decision, Question
 from worker.store.database import Unit
 from worker.store.links import NewLink
 from worker.store.mirror import Listener
@@ -47,8 +48,11 @@ class NotAChoice(ValueError):
     """That cannot be answered to this question."""
 
 
-async def settle_conflict(desk: Desk, number: int, choice: str, by: str, value: Any = None) -> Settled:
-    """Record a person's answer and mark what it is about, so that the next plan carries it out. Raises LookupError
+async def settle_conflict(
+    desk: Desk, number: int, choice: str, by: str, value: Any = None, shown: str | None = None
+) -> Settled:
+    """Record a person's answer and mark what it is about, so that the next plan carries it out. `shown`: the
+    fingerprint of the question as the person saw it; an answer to another one is not taken. Raises LookupError
     if there is no such conflict, NotAChoice if the answer does not fit the question."""
     async with desk.db.write() as tx:
         conflict = await store.get(tx, desk.pair.id, number)
@@ -58,6 +62,8 @@ async def settle_conflict(desk: Desk, number: int, choice: str, by: str, value: 
             raise NotAChoice(f"answer with one of: {', '.join(CHOICES[conflict.question.what])}")
         if conflict.state != "open":
             return _settled(conflict, first=False, by=conflict.decided_by or "", decision=conflict.decision or "")
+        if shown is not None and shown != conflict.question.fingerprint:
+            return _settled(conflict, first=True, by=by, decision=choice, moved=True)
         if conflict.question.what == "field" and await _moved(tx, desk, conflict):
             await _show_again(tx, desk, conflict)
             return _settled(conflict, first=True, by=by, decision=choice, moved=True)
@@ -93,10 +99,10 @@ async def _show_again(tx: Unit, desk: Desk, conflict: Conflict) -> None:
         await store.obsolete(tx, desk.pair.id, [(asked.kind, asked.ref, asked.rule)])
         await tell_conflict(tx, desk.pair, conflict.number)
         return
-    question = msgspec.structs.replace(
-        conflict.question, crm=to_json(now["crm"]), books=to_json(now["books"]), reason="it changed since it was asked"
-    )
-    await store.ask_anew(tx, conflict, question)
+    said = msgspec.structs.asdict(conflict.question)
+    said |= {"crm": to_json(now["crm"]), "books": to_json(now["books"]), "reason": "it changed since it was asked"}
+    asked_anew = Asked(**{name: said[name] for name in Asked.__struct_fields__})
+    await store.ask_anew(tx, conflict, Question(**(said | {"fingerprint": asked_anew.fingerprint})))
     await tell_conflict(tx, desk.pair, conflict.number)
 
 
