@@ -64,6 +64,7 @@ def _known(name: str) -> str:
 
 def run(names: Sequence[str], *, small: bool, say: Callable[[str], Any]) -> Report:
     """Measure, and tell each table as soon as it is there."""
+    setting = here()
     figures: dict[str, list[Figure]] = {}
     took: dict[str, float] = {}
     for name in names:
@@ -71,7 +72,7 @@ def run(names: Sequence[str], *, small: bool, say: Callable[[str], Any]) -> Repo
         figures[name] = module.measure(module.SMALL if small else module.FULL)
         took[name] = round(time.perf_counter() - started, 1)
         say(f"\n{name}\n{table(figures[name])}")
-    return Report(date=datetime.now(UTC), small=small, setting=here(), figures=figures, took_s=took)
+    return Report(date=datetime.now(UTC), small=small, setting=setting, figures=figures, took_s=took)
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -57,6 +57,7 @@ def measure(size: Size) -> list[Figure]:
 
 
 def populate(sandbox: HubSpotSandbox, customers: int) -> None:
+    """Companies that were last edited an hour ago: the pull before each wave does not read them again."""
     for n in range(customers):
         sandbox.add_company(
             made_up.name(n),
@@ -68,7 +69,7 @@ def populate(sandbox: HubSpotSandbox, customers: int) -> None:
             zip=made_up.postcode(n),
             country="United States",
         )
-    sandbox.clock.advance(60)
+    sandbox.clock.advance(3600)
 
 
 async def sync(folder: Path, logins: dict[str, Login]) -> Synced:

@@ -26,11 +26,13 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a figure depends on beside the code; `commit` ends in `+` where files differ from it."""
+    """Everything that a figure depends on beside the code. `commit` ends in `+` where files differ from it; `load` is
+    how many programs wanted a core in the minute before: more than a few tenths, and seconds say little."""
 
     machine: Machine
     versions: dict[str, str]
     commit: str | None
+    load: float
 
 
 def here() -> Setting:
@@ -38,7 +40,7 @@ def here() -> Setting:
     machine = Machine(cpu=_cpu(), cores=os.cpu_count() or 1, memory_gb=_memory_gb(), system=platform.platform())
     libraries = {name: metadata.version(name) for name in LIBRARIES}
     versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, **libraries}
-    return Setting(machine=machine, versions=versions, commit=_commit())
+    return Setting(machine=machine, versions=versions, commit=_commit(), load=round(os.getloadavg()[0], 1))
 
 
 def _cpu() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
+import msgspec
+
 from bot.ids import verb_of
 from bot.sandbox import SlackSandbox
 from bot.sandbox.world import Json, Message
@@ -95,6 +97,13 @@ class Conversation:
 
     def messages(self, who: str) -> list[Message]:
         return self._slack.messages(self._channel, user=who)
+
+    def everything(self) -> str:
+        """All that the bot sent, as it sent it: texts, blocks, metadata, and what stands in their buttons."""
+        found = [
+            m for who in self._slack.world.users.values() for m in self._slack.messages(self._channel, user=who.id)
+        ]
+        return "\n".join(str(msgspec.to_builtins(message)) for message in found)
 
     def text_of(self, message: Message) -> str:
         return self._slack.text_of(message)

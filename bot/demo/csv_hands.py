@@ -15,6 +15,7 @@ from bot.demo.hands import Edit, Won
 from bot.demo.snapshots import Calls, Snapshot
 
 NEW_REF = "NEW-BY-HAND-1"
+NEWLINE = "\n"
 
 
 class NoSuchLayout(ValueError):
@@ -49,35 +50,46 @@ class CsvHands:
         for kind, section in (("customer", "customers"), ("item", "items"), ("deal", "deals")):
             if section in self._columns:
                 ref = str(self._columns[section]["ref"])
-                records |= {(kind, row[ref]): {"name": row[ref], **row} for row in self._rows(section)}
+                records |= {
+                    (kind, row[ref]): {**row, "name": row[self._called(section)]} for row in self._rows(section)
+                }
         return Snapshot("crm", records)
+
+    def _called(self, section: str) -> str:
+        """The column that holds a record's name, else the one that holds its ref."""
+        fields = self._columns[section].get("fields", {})
+        return str(fields.get("legal_name") or fields.get("name") or self._columns[section]["ref"])
 
     async def calls(self) -> Calls:
         return Calls()
 
     async def won(self) -> list[Won]:
         deals = self._columns["deals"]
-        fields, form = deals["fields"], str(self._columns.get("dates", "%Y-%m-%d"))
+        fields, ref, form = deals["fields"], str(deals["ref"]), str(self._columns.get("dates", "%Y-%m-%d"))
         wins = {word for word, meaning in deals.get("stages", {}).items() if meaning == "won"}
+        names = {ref: str(record["name"]) for ref, record in (await self.look()).of("customer").items()}
         found = []
         for row in self._rows("deals"):
             amount = self._amount(row[str(fields["amount"])])
             if row[str(fields["stage"])] in wins and amount is not None:
                 day = datetime.strptime(row[str(fields["won_on"])], form).date()  # noqa: DTZ007  # a day has no zone
-                found.append(Won(row[str(deals["ref"])], row[str(fields["sold_to"])], day, amount))
+                whose = row[str(fields["sold_to"])]
+                found.append(Won(row[ref], names.get(whose, whose), day, amount))
         return found
 
     async def win_deal(self, customer: str, on: date) -> Edit:
-        """The newest won deal is typed in again under a new number: a customer buys the same once more."""
+        """The newest won deal is typed in again under a new number: its customer buys the same once more."""
         newest = max(await self.won(), key=lambda won: (won.on, won.ref))
-        deals = self._columns["deals"]
-        row = dict(next(row for row in self._rows("deals") if row[str(deals["ref"])] == newest.ref))
-        row[str(deals["ref"])] = NEW_REF
-        path = self._path("deals")
-        with path.open("a", encoding=self._encoding, newline="") as file:
-            csv.DictWriter(file, fieldnames=list(row)).writerow(row)
+        ref, path = str(self._columns["deals"]["ref"]), self._path("deals")
+        row = next(row for row in self._rows("deals") if row[ref] == newest.ref)
+        text = self._text("deals")
+        line = io.StringIO()
+        writer = csv.DictWriter(line, list(row), delimiter=_delimiter(text), lineterminator="\n")
+        writer.writerow({**row, ref: NEW_REF})
+        with path.open("ab") as file:
+            file.write(f"{'' if text.endswith(NEWLINE) else NEWLINE}{line.getvalue()}".encode(self._plain_encoding))
         said = f"the row {NEW_REF} is added: {newest.customer} buys for {newest.amount:,} once more"
-        return Edit(said=said, side="crm", kind="deal", ref=NEW_REF, path=str(deals["ref"]), value=NEW_REF)
+        return Edit(said=said, side="crm", kind="deal", ref=NEW_REF, path=ref, value=NEW_REF)
 
     async def spoil(self) -> str:
         """The customers' file is saved with its head alone."""
@@ -97,14 +109,23 @@ class CsvHands:
 
     @property
     def _encoding(self) -> str:
-        return str(self._columns.get("encoding", "utf-8"))
+        """As the mapping says; else UTF-8, with or without a mark."""
+        said = str(self._columns.get("encoding", "utf-8"))
+        return "utf-8-sig" if said == "utf-8" else said
+
+    @property
+    def _plain_encoding(self) -> str:
+        return self._encoding.removesuffix("-sig")
 
     def _path(self, section: str) -> Path:
         return self._folder / str(self._columns[section]["file"])
 
+    def _text(self, section: str) -> str:
+        return self._path(section).read_bytes().decode(self._encoding)
+
     def _rows(self, section: str) -> list[dict[str, str]]:
-        text = self._path(section).read_text(encoding=self._encoding)
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        text = self._text(section)
+        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
 
     def _amount(self, text: str) -> Decimal | None:
         point = str(self._columns.get("decimal", "."))
@@ -113,3 +134,9 @@ class CsvHands:
             return Decimal(plain)
         except InvalidOperation:
             return None
+
+
+def _delimiter(text: str) -> str:
+    """The one that the head of the file has most of."""
+    head = text.partition(NEWLINE)[0]
+    return max(",;\t|", key=head.count)

@@ -14,8 +14,8 @@ from bot.demo.snapshots import Calls, Snapshot
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person typed. `said`: in words; `side`, `ref` and `path` where, `value` what; `lost`: the
-    mapping gives the other side the authority, so it may be overwritten, but must be on record."""
+    """Something that a person typed. `said`: in words; `side`, `ref` and `path` where, `value` what; `gives_way`:
+    the mapping or a person will let the other side win, so that it is overwritten, but must be on record."""
 
     said: str
     side: str
@@ -23,7 +23,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     path: str
     value: Any
-    lost: bool = False
+    gives_way: bool = False
 
 
 class Won(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ class QuickBooksHands(_Hands):
         told = await self.get("requests")
         return Calls(told["calls"], snapshots.quickbooks_writes(told["by_path"]))
 
-    async def edit_customer(self, ref: str, said: str, path: str, value: Any, *, lost: bool = False) -> Edit:
+    async def edit_customer(self, ref: str, said: str, path: str, value: Any, *, gives_way: bool = False) -> Edit:
         """Type into a customer: `path` is what a plan calls the field."""
         wire = {"phone": "phone", "legal_name": "CompanyName", "notes": "notes", snapshots.ADDRESS: "BillAddr"}[path]
         sent: Any = value
@@ -103,7 +103,7 @@ class QuickBooksHands(_Hands):
             parts = ("Line1", "City", "CountrySubDivisionCode", "PostalCode")
             sent = {**dict(zip(parts, value, strict=True)), "Country": "US"}
         await self.post("edit", {"entity": "Customer", "id": ref, "fields": {wire: sent}})
-        return Edit(said=said, side="books", kind="customer", ref=ref, path=path, value=value, lost=lost)
+        return Edit(said=said, side="books", kind="customer", ref=ref, path=path, value=value, gives_way=gives_way)
 
     async def set_price(self, ref: str, said: str, price: Decimal) -> Edit:
         await self.post("edit", {"entity": "Item", "id": ref, "fields": {"price": str(price)}})

@@ -54,13 +54,14 @@ def no_duplicate(before: Snapshot, won: Sequence[Won], crm: Snapshot, books: Sna
 
 
 def no_lost_edit(edits: Sequence[Edit], crm: Snapshot, books: Snapshot, on_record: Iterable[str]) -> Broken:
-    """What a person typed still stands where it was typed, or is on record as what gave way."""
+    """What a person typed still stands where it was typed; what had to give way is on record."""
     recorded = "\n".join(on_record)
     for edit in edits:
         seen = crm if edit.side == "crm" else books
         stands = seen.records.get((edit.kind, edit.ref), {}).get(edit.path)
-        if not _same(stands, edit.value) and not _mentions(recorded, edit.value):
-            return f"{edit.said}: {edit.value!r} is neither there nor on record"
+        kept = edit.gives_way and _mentions(recorded, edit.value)
+        if not _same(stands, edit.value) and not kept:
+            return f"{edit.said}: {edit.value!r} is not there{' nor on record' if edit.gives_way else ''}"
     return None
 
 

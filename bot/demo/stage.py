@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "finance"
 STOCKED_S = 86_400.0  # the made-up company was typed in a day ago, so that nothing of it is news
-OPERATOR = "operator"
+TITLES = {"quickbooks": "QuickBooks", "hubspot": "HubSpot"}
 SETTING_BY = "tieout demo"
 
 
@@ -99,66 +99,120 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     limits: bool
 
 
+class Export(msgspec.Struct, frozen=True):
+    """One's own CSV export: its folder, its mapping, and what stands in which column."""
+
+    folder: Path
+    mapping: str
+    source: str
+    columns: Mapping[str, Any]
+
+
+class Systems(msgspec.Struct, frozen=True, kw_only=True):
+    """The two systems before anybody has connected them. `vendors`: their sandboxes by system; `export`: the settings
+    of a CRM that is a folder."""
+
+    vendors: dict[str, Vendor]
+    crm: Crm
+    books: QuickBooksHands
+    mapping: str
+    source: str
+    export: dict[str, str] | None = None
+
+
 # --------------------------------------------------------------------------- setting it
 
 
 @contextlib.asynccontextmanager
 async def set_stage(options: Options, outside: Outside) -> AsyncIterator[Stage]:
     """Start everything, and stop it in the end. Raises CannotStart or worker.api.Problem."""
-    text, columns = _own_mapping(options)
-    limits = not options.once
+    export = own_export(options)
+    limits = not options.once and export is None
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(_folder(options))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        company = make_company(options.today) if columns is None else None
-        old_s = STOCKED_S if company is not None else 0.0
-        books = await stack.enter_async_context(outside.vendor("quickbooks", paced=limits, old_s=old_s))
-        crm: Vendor | None = None
-        if company is not None:
-            crm = await stack.enter_async_context(outside.vendor("hubspot", paced=limits, old_s=old_s))
-            await _stock(session, company, crm, books)
+        made = _made_up(options, outside, session) if export is None else _exported(export, outside, session, folder)
+        systems = await stack.enter_async_context(made)
         house = await stack.enter_async_context(outside.house(folder / "data"))
         api = ChannelApi(house)
-        logins = [books.log_in()]
-        await api.connect("quickbooks", logins[0].settings, logins[0].token)
-        hands: Crm
-        if crm is None:
-            hands = await _connect_export(api, options, columns or {}, folder)
-            mapping, source = text, str(options.mapping)
-        else:
-            hands = HubSpotHands(session, crm.url)
-            logins.append(crm.log_in())
-            await api.connect("hubspot", logins[1].settings, logins[1].token)
-            mapping, source = demo_mapping(company.cut_over if company is not None else options.today), f"{PAIR}.yaml"
-        pair = await api.pair(mapping, source, SETTING_BY)
+        secrets = await _connect(api, systems)
+        pair = await api.pair(systems.mapping, systems.source, SETTING_BY)
         slack = SlackSandbox(limits=limits)
-        await slack.start(port=options.port)
+        await slack.start(port=0 if options.once else options.port)
         stack.push_async_callback(slack.stop)
         await stack.enter_async_context(_bot(house, slack))
-        channel = slack.world.channel(CHANNEL).id
-        await api.bind(pair.id, channel, SETTING_BY)
-        for vendor in (books, crm):
-            if vendor is not None:
-                vendor.set_limits(limits)
-        pages = {"Slack": slack.url, "QuickBooks": books.url} | ({"HubSpot": crm.url} if crm is not None else {})
+        await api.bind(pair.id, slack.world.channel(CHANNEL).id, SETTING_BY)
+        for vendor in systems.vendors.values():
+            vendor.set_limits(limits)
         yield Stage(
             slack=slack,
             api=api,
             messages=Messages(house),
             pair_id=pair.id,
-            crm=hands,
-            books=QuickBooksHands(session, books.url),
-            pages=pages,
+            crm=systems.crm,
+            books=systems.books,
+            pages={"Slack": slack.url, **{TITLES[slug]: vendor.url for slug, vendor in systems.vendors.items()}},
             folder=folder / "data",
-            secrets=(*(secret for login in logins for secret in login.secrets), *_slack_secrets(slack)),
+            secrets=(*secrets, slack.app.bot_token, slack.app.app_token, slack.app.signing_secret),
             limits=limits,
         )
 
 
-def _own_mapping(options: Options) -> tuple[str, Mapping[str, Any] | None]:
-    """The mapping's text and its columns, where one's own export is the CRM."""
+@contextlib.asynccontextmanager
+async def _made_up(options: Options, outside: Outside, session: aiohttp.ClientSession) -> AsyncIterator[Systems]:
+    """HubSpot and QuickBooks with the company in them."""
+    company, paced = make_company(options.today), not options.once
+    async with (
+        outside.vendor("quickbooks", paced=paced, old_s=STOCKED_S) as books,
+        outside.vendor("hubspot", paced=paced, old_s=STOCKED_S) as crm,
+    ):
+        await _stock(session, company, crm, books)
+        yield Systems(
+            vendors={"quickbooks": books, "hubspot": crm},
+            crm=HubSpotHands(session, crm.url),
+            books=QuickBooksHands(session, books.url),
+            mapping=demo_mapping(company.cut_over),
+            source=f"{PAIR}.yaml",
+        )
+
+
+@contextlib.asynccontextmanager
+async def _exported(
+    export: Export, outside: Outside, session: aiohttp.ClientSession, folder: Path
+) -> AsyncIterator[Systems]:
+    """A copy of the export, which people may write into, and a QuickBooks on its first day. Thousands of invoices
+    would take minutes at the vendor's pace, so it has no limits."""
+    try:
+        hands = CsvHands.on_a_copy(export.folder, folder / "export", export.columns)
+    except NoSuchLayout as error:
+        raise CannotStart(f"{export.source}: {error}.") from error
+    async with outside.vendor("quickbooks", paced=False, old_s=0.0) as books:
+        yield Systems(
+            vendors={"quickbooks": books},
+            crm=hands,
+            books=QuickBooksHands(session, books.url),
+            mapping=export.mapping,
+            source=export.source,
+            export={"folder": str(hands.folder), "columns": json.dumps(dict(export.columns), default=str)},
+        )
+
+
+async def _connect(api: ChannelApi, systems: Systems) -> tuple[str, ...]:
+    """Log in to both; every secret that was used."""
+    secrets: list[str] = []
+    for slug, vendor in systems.vendors.items():
+        login = vendor.log_in()
+        secrets += login.secrets
+        await api.connect(slug, login.settings, login.token)
+    if systems.export is not None:
+        await api.connect("csv", systems.export)
+    return tuple(secrets)
+
+
+def own_export(options: Options) -> Export | None:
+    """What --data and --mapping name; None: neither was given. Raises CannotStart."""
     if options.data is None and options.mapping is None:
-        return "", None
+        return None
     if options.data is None or options.mapping is None:
         raise CannotStart("--data and --mapping go together: the folder, and what stands in which column.")
     if not options.data.is_dir():
@@ -170,7 +224,7 @@ def _own_mapping(options: Options) -> tuple[str, Mapping[str, Any] | None]:
         raise CannotStart(f"{options.mapping} cannot be read: {error}") from error
     if not isinstance(columns, dict):
         raise CannotStart(f"{options.mapping} has no columns section; docs/examples/crm_sales.yaml shows one.")
-    return text, columns
+    return Export(options.data, text, str(options.mapping), columns)
 
 
 @contextlib.contextmanager
@@ -207,18 +261,6 @@ async def _own_property(planter: Planter, crm: Vendor) -> None:
     await planter.post("/crm/v3/properties/companies", {**said, "groupName": "companyinformation"}, headers)
 
 
-async def _connect_export(api: ChannelApi, options: Options, columns: Mapping[str, Any], folder: Path) -> Crm:
-    """A copy of the export, which the story may write into."""
-    if options.data is None:
-        raise CannotStart("There is no export.")
-    try:
-        hands = CsvHands.on_a_copy(options.data, folder / "export", columns)
-    except NoSuchLayout as error:
-        raise CannotStart(f"{options.mapping}: {error}.") from error
-    await api.connect("csv", {"folder": str(hands.folder), "columns": json.dumps(dict(columns), default=str)})
-    return hands
-
-
 @contextlib.asynccontextmanager
 async def _bot(house: House, slack: SlackSandbox) -> AsyncIterator[None]:
     """The real bot, which Slack's sandbox calls over HTTP, signed."""
@@ -228,6 +270,7 @@ async def _bot(house: House, slack: SlackSandbox) -> AsyncIterator[None]:
         app_token=None,
         signing_secret=slack.app.signing_secret,
         slack_url=slack.api_url,
+        host="127.0.0.1",
         port=0,
         admins=(people("admin").id,),
         approvers=(people("approver-1").id, people("approver-2").id),
@@ -235,10 +278,6 @@ async def _bot(house: House, slack: SlackSandbox) -> AsyncIterator[None]:
     async with running(house, settings) as bot:
         slack.app.request_url = bot.events_url
         yield
-
-
-def _slack_secrets(slack: SlackSandbox) -> tuple[str, ...]:
-    return slack.app.bot_token, slack.app.app_token, slack.app.signing_secret
 
 
 # --------------------------------------------------------------------------- using it
@@ -283,15 +322,26 @@ async def open_stage(options: Options, outside: Outside, ready: Callable[[Stage]
 async def greet(stage: Stage) -> None:
     """Say in the channel what there is and what to try first."""
     channel = stage.slack.world.channel(CHANNEL).id
-    there = [f"<{url}|{name}'s records>" for name, url in stage.pages.items() if name != "Slack"]
-    text = (
-        "*Welcome to Tieout.* This is a made-up company on this machine; nothing leaves it, and nothing can break.\n"
-        "1. Type `/tieout preview` to see what would change and why. Nothing is written yet.\n"
-        "2. Become *approver-1* at the top of the page, and press *Apply*.\n"
-        f"3. Change something in {' or '.join(there)}, then `/tieout sync`. Changed on both sides, a card asks you.\n"
-        "4. `/tieout reconcile` says whether the money agrees. `/tieout help` lists the rest."
+    await stage.messages.say(stage.pair_id, channel, "greeting", "plain", {"text": greeting(stage.pages)})
+
+
+def greeting(pages: Mapping[str, str]) -> str:
+    """What there is and what to try first. `pages`: name -> address."""
+    books = f"<{pages['QuickBooks']}|QuickBooks>"
+    if "HubSpot" in pages:
+        what = "This is a made-up company: HubSpot and QuickBooks are stand-ins on this machine."
+        edit = f"Change a phone number in <{pages['HubSpot']}|HubSpot> and in {books}, wait ten seconds"
+    else:
+        what = "This is a copy of your export, beside a stand-in for QuickBooks on this machine."
+        edit = f"Change a row of the export, or a customer in {books}"
+    return (
+        f"*Welcome to Tieout.* {what} Nothing leaves it, and nothing can break.\n"
+        "1. `/tieout preview` shows what would change, and why. Nothing is written yet.\n"
+        "2. Press *Apply*. You are admin; become somebody else in the sidebar, and see who may.\n"
+        "3. What needs a decision has a card in a thread, if there is any: settle it with a button.\n"
+        f"4. {edit}, then `/tieout sync`.\n"
+        "5. `/tieout reconcile` says whether a month's money agrees. `/tieout help` lists the rest."
     )
-    await stage.messages.say(stage.pair_id, channel, "greeting", "plain", {"text": text})
 
 
 def report(figures: Figures) -> list[str]:

@@ -33,6 +33,7 @@ from worker.api import ChannelApi
 from worker.api.views import ChangeView, ConflictView, PairView, PlanView
 
 OPERATOR, APPROVER = "operator", "approver-1"
+ALIKE = 4  # customers that both sides know alike, for people to work on
 ROUNDS = 5  # more rounds than this of syncing and settling would be no settling
 
 
@@ -176,6 +177,8 @@ class _Story:
         await self._seen_by_vendors()
         seen = await self._look()
         alike = _alike(seen)
+        if len(alike) < ALIKE:
+            raise NothingToPlay(f"The story needs {ALIKE} customers that both systems know; there are {len(alike)}.")
         if isinstance(self.scene.crm, HubSpotHands):
             await self._in_both(self.scene.crm, seen, alike)
         else:
@@ -202,7 +205,7 @@ class _Story:
         self.edits += [
             await crm.edit_phone(one, f"{name(one)} has a new phone, +1 212 555 0188", "+1 212 555 0188"),
             await books.edit_customer(
-                one_there, f"{name(one)} has a new phone, (212) 555-0199", "phone", "(212) 555-0199"
+                one_there, f"{name(one)} has a new phone, (212) 555-0199", "phone", "(212) 555-0199", gives_way=True
             ),
             await crm.edit_phone(two, f"{name(two)} has a new phone, +1 617 555 0177", "+1 617 555 0177"),
             await books.edit_customer(
@@ -219,7 +222,7 @@ class _Story:
         name = seen.books.of("customer")[one]["legal_name"]
         renamed = f"{name} Holding"
         self.edits += [
-            await books.edit_customer(one, f"{name} is renamed {renamed}", "legal_name", renamed, lost=True),
+            await books.edit_customer(one, f"{name} is renamed {renamed}", "legal_name", renamed, gives_way=True),
             await books.edit_customer(two, "a note is written", "notes", "Calls back on Fridays"),
             await self.scene.crm.win_deal("", self.scene.today - timedelta(days=1)),
         ]
@@ -336,7 +339,7 @@ class _Story:
         self._note("guard", promises.nothing_before(date.fromisoformat(scene.pair.cut_over), end.books))
         self._note("on_record", promises.on_record(await self.api.verify_audit(), done, len(trail.changes)))
         places: dict[str, str | bytes] = {
-            "a message": "\n".join(self.talk.said),
+            "a message": self.talk.everything(),
             "a log": scene.logs(),
             "the database": stored_bytes(scene.data),
         }

@@ -28,10 +28,21 @@ prove a month.
 {EVERYWHERE} With --json, standard output holds one JSON document and nothing else."""
 
 
+def command_of(words: list[str]) -> str | None:
+    """The first word that is neither an option nor an option's value."""
+    found = iter(words)
+    for word in found:
+        if word in _WITH_VALUE:
+            next(found, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
 def hoisted(words: list[str]) -> list[str]:
     """The words of a command line with the options that hold for every command put first, wherever they stood.
     What comes after `--` stays, and all of a command that means something else by them."""
-    if next((word for word in words if not word.startswith("-")), None) in _OWN:
+    if command_of(words) in _OWN:
         return words
     end = words.index("--") if "--" in words else len(words)
     first: list[str] = []

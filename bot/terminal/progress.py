@@ -1,4 +1,4 @@
-"""How far a run is, on the error stream. A terminal gets a bar; a file gets nothing."""
+"""How far a run is, on the error stream. A terminal gets a bar; a file a line when the work waits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ async def bar(stream: TextIO) -> AsyncIterator[Tell]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(file=stream)
+    said: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[at]}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Waiting for a worker", total=None, at="")
 
         async def tell(run: RunView) -> None:
             step, done, total = where(run)
+            if not console.is_terminal and run.state == "waiting" and step not in said:
+                said.append(step)
+                stream.write(f"{step}\n")
+                stream.flush()
             progress.update(task, description=step, completed=done, total=total, at=at(done, total))
 
         yield tell

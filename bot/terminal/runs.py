@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
     from worker.api.views import ChangeView, ConflictView, PairView, PlanView, RunView
 
 PATIENCE_S = 20.0
+APPLY_PATIENCE_S = 90.0  # longer than a vendor's minute of calls
+EVERY_S = 0.1
 LOOKED_AT = 2_000  # changes read so that the first twenty can be the ones with money
 NOTHING_WRITTEN = "Nothing was written to either side."
 
 All = Annotated[bool, typer.Option("--all", help="Show every change, not only the first 20.")]
 Patience = Annotated[
-    float, typer.Option(help="Seconds to stay when the work has to wait for a vendor.", metavar="SECONDS")
+    float | None,
+    typer.Option(help="Seconds to stay while a vendor makes us wait; 20, and 90 to apply.", metavar="SECONDS"),
 ]
 
 
-def preview(ctx: typer.Context, everything: All = False, patience: Patience = PATIENCE_S) -> None:
+def preview(ctx: typer.Context, everything: All = False, patience: Patience = None) -> None:
     """Show what a sync would change, and why. Writes nothing."""
     session: Session = ctx.obj
 
@@ -39,19 +43,44 @@ def preview(ctx: typer.Context, everything: All = False, patience: Patience = PA
     session.run(work, means=NOTHING_WRITTEN)
 
 
-async def _fresh_plan(session: Session, api: Api, pair: PairView, everything: bool, patience: float) -> PlanView:
-    run = await succeeded(session, api, await api.ask(pair.id, "preview", session.by), patience)
+async def _fresh_plan(session: Session, api: Api, pair: PairView, everything: bool, patience: float | None) -> PlanView:
+    run = await succeeded(session, api, await api.ask(pair.id, "preview", session.by), _stay(patience, PATIENCE_S))
     if run.plan_id is None:
         raise Failure("The preview made no plan", next_step="Preview again.")
     return await api.plan(run.plan_id, limit=None if everything else LOOKED_AT)
 
 
+def _stay(said: float | None, default: float) -> float:
+    return said if said is not None else default
+
+
+class Standstill:
+    """For how long a run that waits has not come to anything new. Trying again and failing again is nothing new."""
+
+    def __init__(self, now_s: float) -> None:
+        self._since_s = now_s
+        self._seen: set[tuple[str, int]] = set()
+
+    def seconds(self, run: RunView, now_s: float) -> float:
+        """0 while it works; `now_s` is a clock that does not go back."""
+        if run.progress is not None and (reached := (run.progress.step, run.progress.done)) not in self._seen:
+            self._seen.add(reached)
+            self._since_s = now_s
+        return now_s - self._since_s if run.state == "waiting" else 0
+
+
 async def waited(session: Session, api: Api, run_id: str, patience_s: float) -> RunView:
-    """A run that is over, or waits longer than one stays; meanwhile a bar shows how far it is."""
+    """A run that is over, or gets no further for longer than one stays; meanwhile a bar shows how far it is."""
     from bot.terminal.progress import bar
 
+    started = Standstill(asyncio.get_running_loop().time())
     async with bar(session.screen.err) as tell:
-        return await api.wait(run_id, tell, patience_s=patience_s)
+        while True:
+            run = await api.run(run_id)
+            await tell(run)
+            if run.over or started.seconds(run, asyncio.get_running_loop().time()) > patience_s:
+                return run
+            await asyncio.sleep(EVERY_S)
 
 
 async def succeeded(session: Session, api: Api, run_id: str, patience_s: float) -> RunView:
@@ -129,7 +158,7 @@ def sync(
         bool, typer.Option("--without-money", help="Leave out invoices, credit notes and payments.")
     ] = False,
     everything: All = False,
-    patience: Patience = PATIENCE_S,
+    patience: Patience = None,
 ) -> None:
     """Preview afresh, ask, and apply: only what was shown is written."""
     session: Session = ctx.obj
@@ -138,7 +167,7 @@ def sync(
         confirm_held=confirm_held,
         without_money=without_money,
         everything=everything,
-        patience_s=patience,
+        patience_s=_stay(patience, APPLY_PATIENCE_S),
     )
 
     async def work() -> Exit:

@@ -65,6 +65,8 @@ def pair_line(pair: PairView) -> str:
 
 def essence(plan: PlanView, pair: PairView) -> str:
     """One line that is enough by itself: the money, the changes, what needs a person, what is held back."""
+    if plan.refused is not None:
+        return f"Nothing is planned: {plan.refused}."
     parts = [*_documents(plan, pair), *_other_changes(plan)]
     if plan.conflicts:
         parts.append(f"{count(plan.conflicts, 'question')} {'needs' if plan.conflicts == 1 else 'need'} you.")
@@ -120,8 +122,6 @@ def preview(plan: PlanView, pair: PairView, *, everything: bool = False) -> str:
     total = plan.changes + plan.held
     head = f"{pair_line(pair)}     {moment(plan.created_at, pair.time_zone)}"
     blocks = [f"{essence(plan, pair)}\n{head}"]
-    if plan.refused is not None:
-        blocks.append(f"Nothing is planned: {plan.refused}.")
     if shown:
         blocks.append(indented(table([row for change in shown for row in _rows(change)])))
     if len(shown) < total:

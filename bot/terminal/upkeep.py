@@ -43,7 +43,7 @@ def sandbox(
     session: Session = ctx.obj
 
     def ready(url: str) -> None:
-        command = f"tieout connect {system} --sandbox {url}"
+        command = f"tieout connect {system} --sandbox {url}{' --setting pace=off' if no_limits else ''}"
         session.screen.say(f"{system} sandbox at {url}\nConnect to it: {command}\nCtrl-C ends it.")
         session.screen.document({"system": system, "url": url, "connect": command})
 

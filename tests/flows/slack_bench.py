@@ -40,6 +40,10 @@ class Bench:
     def user(self, name: str) -> str:
         return self.slack.world.user(name).id
 
+    def refusals_left(self) -> int:
+        """How often the books will still refuse, by the script."""
+        return sum(fault.times for fault in self.rig.books.script._waiting)
+
     # ----------------------------------------------------------------- what they see
 
     def seen(self, user: str | None = None, room: str = ROOM) -> list[Message]:

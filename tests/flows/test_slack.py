@@ -11,12 +11,14 @@ import aiohttp
 import openpyxl
 import pytest
 
-from bot.sandbox import Fault
+from bot.sandbox import Fault, SlackSandbox
 from bot.serve import running
+from bot.settings import BotSettings
 from connectors.canon.records import Customer, Kind
 from connectors.memory.faults import Fault as VendorFault
 from tests.flows.rig import Rig, deal, mapping
-from tests.flows.slack_bench import ROOM, Bench, db_now, open_bench, settings_for
+from tests.flows.slack_bench import ROOM, Bench, db_now, open_bench, settings_for, working
+from worker.api import Problem
 from worker.store import links
 from worker.usecases.pull import pull_pair
 
@@ -35,9 +37,9 @@ async def phone_differs(bench: Bench) -> tuple[str, str]:
     return crm, books
 
 
-async def phone_changed(bench: Bench) -> tuple[str, str]:
-    """Betatech's phone was edited in the CRM."""
-    crm, books = await bench.rig.linked("Betatech", phone="+254 20 2710000")
+async def phone_changed(bench: Bench, name: str = "Betatech") -> tuple[str, str]:
+    """One's phone was edited in the CRM."""
+    crm, books = await bench.rig.linked(name, phone="+254 20 2710000")
     bench.rig.crm.edit(Kind.CUSTOMER, crm, phone="+254 20 2710001")
     return crm, books
 
@@ -397,6 +399,19 @@ async def test_a_schedule_wakes_once_and_says_only_what_happened(bench: Bench) -
     assert 1 == sum(each.run.requested_by == "schedule: every 30 minutes" for each in history)
 
 
+async def test_a_scheduled_run_that_keeps_failing_says_so_once_a_day(bench: Bench) -> None:
+    """The same cause edits the same message."""
+    await bench.types("schedule preview every 30 minutes", user="approver-1")
+    await bench.until("Schedule set")
+    bench.rig.books.script.add(VendorFault(what="forbidden", point="changes", times=3))
+    for left in (2, 1, 0):
+        bench.rig.pass_time(31 * 60)
+        await bench.poll(lambda left=left: bench.refusals_left() == left)  # type: ignore[misc]  # bound at once
+        await bench.until("^Preview stopped")
+        await bench.quiet()
+    assert 1 == len([m for m in bench.seen() if "Preview stopped" in bench.text(m)])
+
+
 async def test_the_digest_is_said_in_the_channel(bench: Bench) -> None:
     """How things stand, at the time that was set."""
     await bench.types("schedule digest every 60 minutes", user="approver-1")
@@ -599,8 +614,51 @@ async def test_on_both_databases(both: Rig) -> None:
         await bench.presses("conflict.crm", shown)
         await bench.until("Written to")
         assert "+254 20 2710001" == both.see(both.books, books).phone
-        await phone_changed(bench)
+        await phone_changed(bench, "Nordwind")
         first = await bench.previewed()
         await bench.previewed()
         replaced = await bench.until("Replaced by a newer preview.")
         assert first.ts == replaced.ts
+
+
+async def test_socket_mode_needs_no_address(rig: Rig) -> None:
+    """Commands and buttons come over the socket; acknowledgements go back over it."""
+    async with SlackSandbox(limits=False) as slack:
+        settings = settings_for(slack).model_copy(update={"app_token": slack.app.app_token, "signing_secret": None})
+        async with running(rig.api._house, settings, db_now(rig)) as bot, working(rig):
+            await bot.desk.api.bind(rig.pair.name, slack.world.channel(ROOM).id, "tests")
+            bench = Bench(rig, slack, bot)
+            _, books = await phone_changed(bench)
+            shown = await bench.previewed()
+            await bench.presses("Apply 1", shown)
+            await bench.until("^Applied")
+            assert "+254 20 2710001" == rig.see(rig.books, books).phone
+            async with aiohttp.ClientSession() as session, session.post(bot.events_url) as answer:
+                assert 404 == answer.status
+
+
+async def test_what_is_missing_is_said_before_anything_starts(rig: Rig) -> None:
+    """No token, or no way for Slack to reach the bot."""
+    for settings, says in (
+        (BotSettings(bot_token=None, signing_secret="s"), "There is no Slack token."),
+        (BotSettings(bot_token="xoxb-1"), "Slack cannot reach this bot."),
+    ):
+        with pytest.raises(Problem, match=says):
+            async with running(rig.api._house, settings):
+                pass
+
+
+async def test_a_store_that_is_gone_for_a_while_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender goes on when it is back; who types meanwhile reads what to do."""
+    await phone_changed(bench)
+
+    async def gone(*_: object, **__: object) -> None:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.bot.desk.messages, "next", gone)
+        patched.setattr(bench.bot.desk.api, "pair_of", gone)
+        await bench.types("preview", user="viewer")
+        await bench.until("The database cannot be reached at the moment. Nothing was lost", "viewer")
+    shown = await bench.previewed()
+    assert "1 customer change." in bench.text(shown)

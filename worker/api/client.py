@@ -132,7 +132,7 @@ class Api:
             row = await plans.get_plan(tx, plan_id)
             if row is None:
                 raise Problem(f"There is no plan {plan_id}.")
-            shown = await plans.read_changes(tx, plan_id, limit=limit)
+            shown = await plans.read_changes(tx, plan_id, limit=limit, money_first=True)
             waiting = await connections.waiting_counts(tx, row.pair_id)
             pair = await connections.get_pair(tx, row.pair_id)
             run = await runs.get(tx, row.run_id)

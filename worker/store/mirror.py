@@ -7,7 +7,7 @@ content did not change marks nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,6 +100,25 @@ async def store_tombstones(
     tx: Unit, connection_id: str, stones: Sequence[Tombstone], listeners: Sequence[Listener]
 ) -> None:
     await mark_dirty(tx, listeners, await _store_tombstones(tx, connection_id, stones))
+
+
+UNREACHABLE = "unreachable"
+
+
+async def lose_sight(tx: Unit, connection_id: str, kind: Kind, refs: Collection[str]) -> None:
+    """The vendor does not show these any more, and does not say that they are gone: nothing is concluded from that.
+    Shown again, they are marked."""
+    for part in chunks(sorted(refs)):
+        await tx.run(
+            update(mirror)
+            .where(
+                mirror.c.connection_id == connection_id,
+                mirror.c.kind == kind.value,
+                mirror.c.ref.in_(part),
+                mirror.c.gone.is_(None),
+            )
+            .values(gone=UNREACHABLE)
+        )
 
 
 async def _scan_numbers(tx: Unit, connection_id: str) -> dict[str, int]:
@@ -539,7 +558,7 @@ async def load(tx: Unit, connection_id: str, kind: Kind, refs: Sequence[str]) ->
 
 
 async def tombstones(tx: Unit, connection_id: str, kind: Kind, refs: Sequence[str]) -> dict[str, Tombstone]:
-    """Of these refs, the ones that are gone."""
+    """Of these refs, the ones that are gone. What the account may not see (any more) is not."""
     found: dict[str, Tombstone] = {}
     for part in chunks(list(dict.fromkeys(refs))):
         rows = await tx.rows(
@@ -547,7 +566,7 @@ async def tombstones(tx: Unit, connection_id: str, kind: Kind, refs: Sequence[st
                 mirror.c.connection_id == connection_id,
                 mirror.c.kind == kind.value,
                 mirror.c.ref.in_(part),
-                mirror.c.gone.is_not(None),
+                mirror.c.gone != UNREACHABLE,
             )
         )
         found.update({ref: Tombstone(kind, ref, gone, survivor) for ref, gone, survivor in rows})

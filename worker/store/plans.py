@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Integer, bindparam, func, insert, select, update
+from sqlalchemy import Integer, bindparam, case, func, insert, select, update
 
 from connectors.canon.records import AnyRecord, Kind, decode, encode
 from connectors.canon.values import Money
@@ -247,9 +247,14 @@ async def read_changes(
     flow: Flow | None = None,
     after_seq: int = -1,
     limit: int | None = None,
+    money_first: bool = False,
 ) -> list[StoredChange]:
-    """A plan's changes in order."""
-    statement = select(changes).where(changes.c.plan_id == plan_id, changes.c.seq > after_seq).order_by(changes.c.seq)
+    """A plan's changes in order; with `money_first`, documents before everything else, as people read them."""
+    statement = select(changes).where(changes.c.plan_id == plan_id, changes.c.seq > after_seq)
+    if money_first:
+        statement = statement.order_by(case((changes.c.flow == "invoices", 0), else_=1), changes.c.seq)
+    else:
+        statement = statement.order_by(changes.c.seq)
     if states is not None:
         statement = statement.where(changes.c.state.in_(list(states)))
     if flow is not None:

@@ -14,7 +14,7 @@ import msgspec
 from connectors.canon.fields import key, read
 from connectors.canon.records import AnyRecord, Document, Kind, encode
 from connectors.canon.values import ABSENT
-from connectors.kit.contract import Act, Create, Moved, NotSent, Outcome, Update, Write
+from connectors.kit.contract import Act, Create, Denied, Moved, NotSent, Outcome, Update, Write
 from connectors.kit.contract import InDoubt as Doubt
 from connectors.kit.errors import ConnectorError, Reconnect, TryLater
 from worker.engine.plan import Change, Relied, call_key, relied_digest
@@ -195,6 +195,7 @@ async def _send(
     except ConnectorError as error:
         outcomes = [_outcome(error)] * len(ready)
     await _record(desk, run_id, actor, sent, outcomes)
+    await _look_for(desk, [s for s, o in zip(ready, outcomes, strict=True) if isinstance(o, Denied)])
     _stop_if_told(outcomes)
     return await _again(desk, [s for s, o in zip(ready, outcomes, strict=True) if isinstance(o, Moved)])
 
@@ -214,6 +215,17 @@ def _stop_if_told(outcomes: Sequence[Outcome]) -> None:
             raise Reconnect(outcome.reason)
         if isinstance(outcome, NotSent) and outcome.next == "wait":
             raise Wait(outcome.reason, outcome.wait_s if outcome.wait_s is not None else PATIENCE_S)
+
+
+async def _look_for(desk: Desk, refused: Sequence[StoredChange]) -> None:
+    """A refused update may be one of a record that is not to be seen any more: then nothing is planned for it."""
+    refs = [s.change.ref for s in refused if s.change.ref is not None]
+    if not refs:
+        return
+    first = refused[0].change
+    unseen = await refresh(desk, first.side, first.kind, refs)
+    async with desk.db.write() as tx:
+        await mirror.lose_sight(tx, desk.pair.connection(first.side), first.kind, unseen)
 
 
 async def _again(desk: Desk, moved: Sequence[StoredChange]) -> Sequence[StoredChange]:

@@ -6,6 +6,7 @@ Messages have stable names: `run:<id>` (a preview, which its apply goes on editi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,8 @@ async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
     elif "tell" in run.request:
         tell = msgspec.convert(run.request["tell"], Tell)
         message = tell.message or run_message(run.id)
+        if tell.quiet and state == "failed":
+            message = await _trouble_message(tx, run)
         if state != "waiting" or not tell.quiet:
             await outbox.put(tx, pair.id, tell.channel, message, "run", _body(run, tell))
         if state == "done":
@@ -63,6 +66,14 @@ async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
         if closed and run.what == "settle":  # what was shown and is still to be done is shown again
             await outbox.put(tx, pair.id, pair.channel, run_message(run.id), "run", {"run": run.id, "quiet": True})
         await tell_needs(tx, pair)
+
+
+async def _trouble_message(tx: Unit, run: Run) -> str:
+    """A scheduled run that fails for one cause again and again says so once a day, not each time."""
+    stored = await runs.get(tx, run.id)
+    error = (stored.error if stored is not None else None) or {}
+    cause = hashlib.blake2b(str(error.get("message", "")).encode(), digest_size=6).hexdigest()
+    return f"trouble:{run.pair_id}:{run.what}:{await tx.now():%Y-%m-%d}:{cause}"
 
 
 def _body(run: Run, tell: Tell) -> dict[str, Any]:

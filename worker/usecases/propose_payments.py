@@ -83,7 +83,7 @@ async def _write_back(
 
 
 async def _settlements(tx: Unit, desk: Desk, positions: dict[str, list[PositionRow]]) -> dict[str, Settlement]:
-    """deal -> what the books say of its live documents."""
+    """deal -> what the books say of its live documents: nothing invoiced, if a person ended them all."""
     documents = await store.documents_of(tx, [p.id for rows in positions.values() for p in rows])
     refs = [d.ref for rows in documents.values() for d in rows if d.kind is Kind.INVOICE and d.state == "live"]
     invoices = await mirror.load(tx, desk.pair.books, Kind.INVOICE, refs)
@@ -104,7 +104,7 @@ async def _settlements(tx: Unit, desk: Desk, positions: dict[str, list[PositionR
             for document in documents.get(row.id, [])
             if document.state == "live" and isinstance(record := invoices.get(document.ref), Invoice)
         ]
-        if own:
+        if any(documents.get(row.id) for row in rows):
             found[deal] = settle(own, settlements, rows[0].currency)
     return found
 

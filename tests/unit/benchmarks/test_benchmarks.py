@@ -91,7 +91,7 @@ def test_the_figures_are_kept_with_what_they_depend_on(tmp_path: Path) -> None:
         linked_plan.SMALL = sizes
     kept = json.loads(path.read_text())
     assert {"date", "small", "setting", "figures", "took_s"} == set(kept)
-    assert {"machine", "versions", "commit"} == set(kept["setting"])
+    assert {"machine", "versions", "commit", "load"} == set(kept["setting"])
     assert ["linked_plan"] == list(kept["figures"])
 
 

@@ -8,7 +8,7 @@ import pytest
 from terminal_views import NOON, PAIR, change, conflict, invoice, plan, run
 
 from bot.terminal import tables
-from bot.terminal.runs import ended, how_it_ended, needs_a_person, report
+from bot.terminal.runs import Standstill, ended, how_it_ended, needs_a_person, report
 from bot.terminal.screen import Exit
 from bot.terminal.words import moment, value
 from worker.api import views
@@ -245,4 +245,31 @@ def test_the_moment_is_that_of_the_pair_s_zone() -> None:
     assert ("2026-11-23 14:04 London", "2026-11-23 19:34 Kolkata") == (
         moment(NOON, "Europe/London"),
         moment(NOON, "Asia/Kolkata"),
+    )
+
+
+def test_a_refused_plan_is_never_said_to_be_in_step() -> None:
+    shown = plan(refused="the books show 0 of 12 linked customers")
+    assert "Nothing is planned: the books show 0 of 12 linked customers." == tables.essence(shown, PAIR)
+
+
+def test_waiting_counts_only_while_a_run_gets_no_further() -> None:
+    """A rate limit lets some calls through each minute: that is progress, and one stays."""
+    standstill = Standstill(0)
+    halfway = views.ProgressView(step="Applying", done=7, total=14)
+    further = views.ProgressView(step="Applying", done=9, total=14)
+    said = [
+        standstill.seconds(run("running", progress=halfway), 50),
+        standstill.seconds(run("waiting", progress=halfway), 80),
+        standstill.seconds(run("waiting", progress=further), 100),
+        standstill.seconds(run("running", progress=halfway), 120),
+        standstill.seconds(run("waiting", progress=halfway), 130),
+    ]
+    assert [0, 30, 0, 0, 30] == said
+
+
+def test_a_value_of_one_s_own_is_named_in_the_answer() -> None:
+    view = views.SettledView(number=4, title="Betatech, phone", decision="value", by="x", first=True, moved=False)
+    assert "Betatech, phone: +1 set by x, now. The next sync carries it out." == tables.settled(
+        view, conflict(), "now", "+1"
     )
