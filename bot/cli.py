@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,6 +136,32 @@ class Tieout:
             async with working(house, office.session, office.clock, tuple(cast("list[Lane]", list(lanes)))):
                 ready(True)
                 await asyncio.Event().wait()
+
+    def slack_missing(self) -> list[str]:
+        from bot.settings import BotSettings
+
+        return BotSettings().missing()
+
+    async def serve_bot(self, ready: Callable[[str], None], *, alone: bool) -> None:
+        from bot.serve import serve
+        from bot.settings import BotSettings
+        from connectors.registry import CONNECTORS
+        from worker.house import open_house
+        from worker.queue import FolderLock
+
+        settings = _settings()
+        _quiet_logs()
+        if alone and settings.embedded and _folder_is_free(FolderLock, settings.data):
+            raise Failure(
+                "Nobody does the work yet",
+                means="Nothing was started.",
+                next_step="Start tieout worker first, or tieout run, which is both.",
+            )
+        async with contextlib.AsyncExitStack() as stack:
+            if not alone:
+                await stack.enter_async_context(_worker_beside())
+            house = await stack.enter_async_context(open_house(settings, CONNECTORS, work=False))
+            await serve(house, BotSettings(), ready)
 
     async def upgrade(self) -> tuple[str | None, str | None]:
         from worker.store.migrate import current_revision, upgrade
@@ -283,6 +310,36 @@ class _LoginConsent:
 
     async def exchange(self, code: str, redirect_uri: str) -> Any:
         return await self._login.exchange(code, redirect_uri)
+
+
+@contextlib.asynccontextmanager
+async def _worker_beside() -> AsyncIterator[None]:
+    """A worker process of our own: on one event loop a big sync would delay what Slack wants acknowledged within
+    three seconds. One that dies is started again; what it did goes on from the database."""
+    import asyncio
+
+    async def start() -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot.cli", "worker", stdout=asyncio.subprocess.PIPE
+        )
+        if process.stdout is not None:
+            await process.stdout.readline()  # its first line: it serves, or somebody else does
+        return process
+
+    async def keep() -> None:
+        while await running[0].wait() != 0:
+            await asyncio.sleep(1)
+            running[0] = await start()
+
+    running = [await start()]
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            running[0].terminate()
+        await running[0].wait()
 
 
 def _system(slug: str, facts: Facts) -> System:

@@ -93,6 +93,7 @@ class EmbeddedRedis:
         return RedisSettings(unix_socket_path=socket) if Path(socket).exists() else None
 
     async def start(self) -> RedisSettings:
+        await self._end_leftover()
         # A socket's path has at most 107 bytes, so it lives in the temporary folder, and a file points at it.
         self._dir = tempfile.mkdtemp(prefix="tieout-")
         socket = Path(self._dir) / "redis.sock"
@@ -123,6 +124,18 @@ class EmbeddedRedis:
                 return settings
             await asyncio.sleep(0.02)
         raise NoRedis(f"redis-server did not start (exit code {self._process.returncode})")
+
+    async def _end_leftover(self) -> None:
+        """A server whose process was killed still answers on the old socket. Whoever starts one holds the folder's
+        lock, so that one is nobody's: it is ended."""
+        known = self.known()
+        if known is None:
+            return
+        try:
+            pool = await create_pool(known, retry=0)
+            await pool.shutdown(nosave=True)
+        except (RedisError, OSError):
+            return
 
     async def stop(self) -> None:
         if self._process is not None:

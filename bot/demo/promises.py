@@ -161,14 +161,14 @@ def _some(found: Iterable[Any]) -> str:
     return (", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")) or "none"
 
 
+_PHONE = re.compile(r"[+()\d\s-]{10,}")
+
+
 def _plain(value: Any) -> str:
-    """A value without what a vendor may write otherwise: case, spaces, a phone's punctuation, zeros after a point."""
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    text = str(value).casefold()
-    return (
-        re.sub(r"\D", "", text) if re.fullmatch(r"[+()\d\s.\-]+", text) and "." not in text else " ".join(text.split())
-    )
+    """A value without what a vendor may write otherwise: case and spaces; of a phone only its last ten digits, which
+    are the whole number in the made-up company's country."""
+    text = " ".join(str(value).casefold().split())
+    return re.sub(r"\D", "", text)[-10:] if _PHONE.fullmatch(text) else text
 
 
 def _same(one: Any, other: Any) -> bool:

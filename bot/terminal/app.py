@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bot.terminal import accounts, answers, runs, upkeep
+from bot.terminal import accounts, answers, runs, slack, upkeep
 from bot.terminal.screen import EXIT_CODES, Screen
 from bot.terminal.session import Session
 
@@ -94,7 +94,7 @@ def build(doors: Doors) -> typer.Typer:
 
     for command in (
         accounts.connect, accounts.connections, accounts.pair, runs.preview, runs.sync, answers.waiting,
-        answers.reconcile, runs.history, upkeep.check, upkeep.sandbox, upkeep.worker,
+        answers.reconcile, runs.history, upkeep.check, upkeep.sandbox, slack.run, slack.bot, upkeep.worker,
     ):  # fmt: skip
         app.command(epilog=EVERYWHERE)(command)
     app.add_typer(answers.conflicts, name="conflicts")

@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 async def examine(doors: Doors) -> list[Finding]:
     """Look at this machine first; connections and pairs only if what they stand on is sound."""
     machine = await doors.machine()
-    found = machine_findings(machine)
+    found = [*machine_findings(machine), slack_finding(doors.slack_missing())]
     if machine.revision is None or any(finding.state == "wrong" for finding in found):
         return found
     async with doors.house(work=False) as api:
@@ -51,6 +51,13 @@ async def examine(doors: Doors) -> list[Finding]:
 def machine_findings(machine: Machine) -> list[Finding]:
     """Data folder, database, Redis, key. Pure."""
     return [_folder(machine), _database(machine), _redis(machine), _key(machine)]
+
+
+def slack_finding(missing: list[str]) -> Finding:
+    """Whether the bot could run in Slack. Pure."""
+    if not missing:
+        return Finding(what="Slack", state="ok", said="set up; tieout run starts the bot")
+    return _missing("Slack", "the bot is not set up", "Set " + "; ".join(missing))
 
 
 def _folder(machine: Machine) -> Finding:

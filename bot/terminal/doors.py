@@ -114,6 +114,13 @@ class Doors(Protocol):
         """Serve the queue's lanes until cancelled. `ready` hears whether this process serves: with the embedded
         Redis one process does."""
 
+    def slack_missing(self) -> list[str]:
+        """What has to be set before the bot can run in Slack, in words."""
+
+    async def serve_bot(self, ready: Callable[[str], None], *, alone: bool) -> None:
+        """Run the bot until cancelled, with a worker process beside it unless it is `alone`. `ready` hears the
+        bot's address."""
+
     async def upgrade(self) -> tuple[str | None, str | None]:
         """Bring the database to the newest revision: what it was and what it is."""
 

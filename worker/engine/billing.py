@@ -168,6 +168,8 @@ def _currency(deal: Deal) -> str | NotBillable:
     if isinstance(deal.amount, Money):
         named.add(deal.amount.currency)
     named.discard("")
+    if not named and not isinstance(deal.amount, Money) and not _lines(deal):
+        return _held("The deal has no amount.", "amount")
     if not named:
         return _held("The deal has no currency.", "currency")
     if len(named) > 1:
