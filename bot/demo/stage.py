@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -350,7 +351,7 @@ def report(figures: Figures) -> list[str]:
     return [
         "",
         f"{preview.creates} creates and {preview.updates} updates were previewed, {figures.applied} applied.",
-        f"{figures.invoiced.documents} invoices posted, {figures.invoiced.net} net.",
+        f"{figures.invoiced.documents} invoices posted, {Decimal(figures.invoiced.net):,} net.",
         f"{figures.conflicts_resolved} of {figures.conflicts_opened} questions settled.",
         f"{calls.made} calls for the first run; {calls.floor} is the least that could do it.",
         f"{found.month}: {found.agreed} deals and documents agree, {found.discrepancies} items open, "

@@ -366,7 +366,7 @@ class _Story:
             company=company,
             preview=preview,
             applied=applied,
-            invoiced=Invoiced(len(nets), f"{sum(nets, Decimal(0)):,.2f}"),
+            invoiced=Invoiced(len(nets), f"{sum(nets, Decimal(0)):.2f}"),
             conflicts_opened=len(self.asked),
             conflicts_resolved=len(self.settled),
             second_run=second,

@@ -70,18 +70,12 @@ def essence(plan: PlanView, pair: PairView) -> str:
     parts = [*_documents(plan, pair), *_other_changes(plan)]
     if plan.conflicts:
         parts.append(f"{count(plan.conflicts, 'question')} {'needs' if plan.conflicts == 1 else 'need'} you.")
-    held_back = sum(number for reason, number in plan.waiting.items() if not _expected(reason))
+    held_back = sum(plan.waiting.values())
     if held_back:
         parts.append(f"{held_back:,} held back.")
     if plan.held:
         parts.append(f"{count(plan.held, 'change')} on hold.")
     return " ".join(parts) if parts else "In step: nothing to change."
-
-
-def _expected(reason: str) -> bool:
-    """Whether a record's waiting is no news: it is a question counted already, or no customer before its first
-    invoice."""
-    return reason.endswith("a person decides") or reason == "for its first invoice"
 
 
 def _documents(plan: PlanView, pair: PairView) -> list[str]:
@@ -177,9 +171,8 @@ def _why_waiting(plan: PlanView, changes: Sequence[ChangeView]) -> list[str]:
     if guards:
         lines = "\n".join(f"  {reason}" for reason in guards)
         blocks.append(f"On hold until a person confirms (tieout sync --confirm-held):\n{lines}")
-    waiting = {reason: number for reason, number in plan.waiting.items() if not _expected(reason)}
-    if waiting:
-        rows = [[f"{number:,}", clipped(reason, 100)] for reason, number in _largest(waiting)]
+    if plan.waiting:
+        rows = [[f"{number:,}", clipped(reason, 100)] for reason, number in _largest(plan.waiting)]
         blocks.append(f"Held back (tieout waiting lists them):\n{indented(table(rows, align=('right', 'left')))}")
     if plan.conflicts:
         blocks.append("Questions: tieout conflicts lists them.")

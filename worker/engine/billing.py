@@ -169,7 +169,7 @@ def _currency(deal: Deal) -> str | NotBillable:
         named.add(deal.amount.currency)
     named.discard("")
     if not named and not isinstance(deal.amount, Money) and not _lines(deal):
-        return _held("The deal has no amount.", "amount")
+        return _held("The deal has no amount and no currency.", "currency")
     if not named:
         return _held("The deal has no currency.", "currency")
     if len(named) > 1:

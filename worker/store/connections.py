@@ -245,9 +245,15 @@ async def waiting(tx: Unit, pair_id: str) -> list[dict[str, Any]]:
 
 
 async def waiting_counts(tx: Unit, pair_id: str) -> dict[str, int]:
+    """How many records wait for somebody, by reason; without those whose waiting is no news."""
     rows = await tx.rows(
         select(dirty.c.reason, func.count())
         .where(dirty.c.pair_id == pair_id, dirty.c.reason.is_not(None))
         .group_by(dirty.c.reason)
     )
-    return {row[0]: row[1] for row in rows}
+    return {reason: number for reason, number in rows if not _expected(reason)}
+
+
+def _expected(reason: str) -> bool:
+    """A question is counted as one already; a company becomes a customer with its first invoice."""
+    return reason.rstrip(".").endswith("a person decides") or reason == "for its first invoice"

@@ -365,12 +365,13 @@ async def mark_dirty(tx: Unit, listeners: Sequence[Listener], moved: Sequence[tu
 
 
 async def _wake_dependents(tx: Unit, listener: Listener, moved: Sequence[tuple[Kind, str]]) -> None:
-    """What waits for a customer or an item is looked at again when that moved."""
+    """What waits for a customer, an item or a deal is looked at again when that moved."""
     customers = [ref for kind, ref in moved if kind is Kind.CUSTOMER]
     keys = {"item"} if any(kind is Kind.ITEM for kind, _ in moved) else set()
     if listener.side == "books" and customers:
         customers = await _crm_members(tx, listener.pair_id, customers)
     keys |= {f"customer:{ref}" for ref in customers}
+    keys |= {f"deal:{ref}" for kind, ref in moved if kind is Kind.DEAL}
     for part in chunks(sorted(keys)):
         await tx.run(
             update(dirty)
@@ -511,6 +512,19 @@ async def park_dirty(
             value["p_stamp"] = stamps[row.side, row.kind, row.ref]
     if values:
         await tx.run(statement, values)
+
+
+async def keep_refused(tx: Unit, pair_id: str, row: Parked, settings: str) -> None:
+    """A vendor refused something about a record that was not dirty itself: it waits from now on, with the reason. One
+    that is dirty stays as it is."""
+    now = await tx.now()
+    statement = tx.insert(dirty).on_conflict_do_nothing(index_elements=[c.name for c in dirty.primary_key])
+    await tx.run(
+        statement,
+        [{"pair_id": pair_id, "side": row.side, "kind": row.kind.value, "ref": row.ref, "since": now,
+          "stamp": stamp_of(now), "waits": settings, "reason": row.reason, "waits_for": row.waits_for,
+          "refused": int(row.refused)}],
+    )  # fmt: skip
 
 
 async def forget_reasons(tx: Unit, pair_id: str, settings: str) -> None:

@@ -279,6 +279,24 @@ async def count_states(tx: Unit, plan_id: str) -> dict[State, int]:
     return {row[0]: row[1] for row in rows}
 
 
+async def last_refused(tx: Unit, pair_id: str, flow: Flow, sources: Sequence[str]) -> dict[str, Change]:
+    """Source -> the change of a flow that was refused last."""
+    found: dict[str, Change] = {}
+    for part in chunks(sources):
+        for row in await tx.all(
+            select(changes)
+            .where(
+                changes.c.pair_id == pair_id,
+                changes.c.flow == flow,
+                changes.c.state == "rejected",
+                changes.c.source_ref.in_(part),
+            )
+            .order_by(changes.c.settled_at)
+        ):
+            found[row["source_ref"]] = read_change(row).change
+    return found
+
+
 async def open_intents(tx: Unit, pair_id: str) -> list[StoredChange]:
     """Changes that are on their way, or of which nobody knows whether they arrived."""
     rows = await tx.all(

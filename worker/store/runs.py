@@ -79,6 +79,12 @@ async def ask(
 ) -> str:
     """Write down what somebody wants. A worker finds it, woken or not."""
     run_id = run_id if run_id is not None else new_id("run")
+    if what == "preview":  # one that still waits for a vendor would only replace the plan that this one makes
+        await tx.run(
+            update(runs)
+            .where(runs.c.pair_id == pair_id, runs.c.what == "preview", runs.c.state == "waiting")
+            .values(state="failed", error=_json({"message": "A newer preview was asked for."}))
+        )
     await tx.run(
         insert(runs),
         [{"id": run_id, "pair_id": pair_id, "what": what, "lane": lane, "state": "queued", "request": _json(request),

@@ -185,6 +185,8 @@ async def _park_refused(tx: Unit, desk: Desk, refused: Sequence[Answered]) -> No
     for answer in refused:
         rows = _refused_rows(desk, answer, deals.get(answer.change.source_ref))
         await mirror.park_dirty(tx, desk.pair.id, rows, desk.settings, until=answer.sent_at)
+        if answer.change.flow == "payments":
+            await mirror.keep_refused(tx, desk.pair.id, rows[0], desk.settings)
 
 
 def _refused_rows(desk: Desk, answer: Answered, deal: AnyRecord | None) -> list[Parked]:

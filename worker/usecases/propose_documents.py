@@ -487,6 +487,7 @@ def _invoice_change(
     needs = tuple(dict.fromkeys(ref[1:] for ref in placeholders if ref.startswith("@")))
     day = invoice.date if invoice.date is not ABSENT else position.planned_on
     due = invoice.due_date if invoice.due_date is not ABSENT else None
+    won = won_on(deal, ledger.rules.zone)
     return Change(
         id=new_id("ch"),
         flow="invoices",
@@ -496,7 +497,7 @@ def _invoice_change(
         source_kind=Kind.DEAL,
         source_ref=deal.ref,
         title=title_of(deal),
-        why=f"won {won_on(deal, ledger.rules.zone)}, dated {day}, due {due}",
+        why=f"won {won}, due {due}" if day == won else f"won {won}, dated {day}, due {due}",
         position_id=row.id,
         generation=row.generation,
         needs=needs,

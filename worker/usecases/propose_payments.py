@@ -15,35 +15,35 @@ from worker.engine.settlement import Settlement, gather, settle
 from worker.outside import new_id
 from worker.store import billing as store
 from worker.store import links as link_store
-from worker.store import mirror
+from worker.store import mirror, plans
 from worker.store.billing import PositionRow
 from worker.store.database import Unit
 from worker.store.links import Link, NewLink
-from worker.store.mirror import Dirt
 from worker.usecases.office import Desk
+from worker.usecases.scope import Known
 
 DOCUMENTS = (Kind.INVOICE, Kind.CREDIT_NOTE, Kind.PAYMENT)
 
 
-async def propose_payments(tx: Unit, desk: Desk, dirt: Dirt, drawing: Drawing) -> None:
+async def propose_payments(tx: Unit, desk: Desk, known: Known, drawing: Drawing) -> None:
     """Deals whose documents moved in the books get their payment fields. A moved document stays to be planned
     until its deals agree with it; one that stands for no deal is done with."""
-    rows = dirt.due(*(("books", kind) for kind in DOCUMENTS))
+    rows = known.dirt.due(*(("books", kind) for kind in DOCUMENTS))
     subjects = [Subject("books", row.kind, row.ref) for row in rows]
     flow = desk.mapping.payments
     touched = await _deals_touched(tx, desk, subjects) if flow is not None and flow.fields else {}
     deals = list(dict.fromkeys(deal for found in touched.values() for deal in found))
     reasons: dict[str, str] = {}
     if flow is not None and deals:
-        reasons = await _write_back(tx, desk, flow, drawing, deals)
+        reasons = await _write_back(tx, desk, flow, known, drawing, deals)
     changing = {c.source_ref for c in drawing.changes if c.flow == "payments"}
     for subject in subjects:
-        held = [reasons[deal] for deal in touched.get(subject, set()) if deal in reasons]
+        held = {deal: reasons[deal] for deal in sorted(touched.get(subject, set())) if deal in reasons}
         if changing & touched.get(subject, set()):
             drawing.keep([subject])
-        if held:
-            drawing.wait([subject], held[0])
-        else:
+        for deal, reason in held.items():
+            drawing.wait([subject], reason, f"deal:{deal}")
+        if not held:
             drawing.settle([subject])
 
 
@@ -61,7 +61,7 @@ async def _deals_touched(tx: Unit, desk: Desk, subjects: Sequence[Subject]) -> d
 
 
 async def _write_back(
-    tx: Unit, desk: Desk, flow: PaymentsFlow, drawing: Drawing, refs: Sequence[str]
+    tx: Unit, desk: Desk, flow: PaymentsFlow, known: Known, drawing: Drawing, refs: Sequence[str]
 ) -> dict[str, str]:
     """Draw the updates; the deals that cannot be marked come back with the reason."""
     found = await mirror.load(tx, desk.pair.crm, Kind.DEAL, refs)
@@ -70,6 +70,8 @@ async def _write_back(
     links = await _deal_links(tx, desk, list(found))
     types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in flow.fields}
     bases = await link_store.load_bases(tx, [link.id for link in links.values()], types)
+    said_no = {ref: why for ref in found if (why := known.refused.get(("crm", Kind.DEAL, ref))) is not None}
+    refused = await plans.last_refused(tx, desk.pair.id, "payments", list(said_no))
     reasons: dict[str, str] = {}
     for ref, deal in found.items():
         if not isinstance(deal, Deal) or ref not in settlements:
@@ -77,6 +79,8 @@ async def _write_back(
         change = _marks(desk, flow, drawing, deal, links[ref], settlements[ref], bases.get(links[ref].id, {}))
         if isinstance(change, str):
             reasons[ref] = change
+        elif change is not None and ref in refused and refused[ref].fields == change.fields:
+            reasons[ref] = said_no[ref]
         elif change is not None:
             drawing.changes.append(change)
     return reasons

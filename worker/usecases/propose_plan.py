@@ -87,7 +87,7 @@ async def _draw(tx: Unit, desk: Desk, drawing: Drawing) -> Dirt:
         if scope.named and scope.kind in desk.connector("crm").facts.kinds:
             await propose_linked(tx, scope, drawing)
     await propose_documents(tx, desk, customers, items, drawing)
-    await propose_payments(tx, desk, known.dirt, drawing)
+    await propose_payments(tx, desk, known, drawing)
     return known.dirt
 
 
