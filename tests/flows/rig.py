@@ -3,8 +3,10 @@ plans and writes, and time that passes when the test says so."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
+import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
@@ -151,6 +153,12 @@ def usd(amount: str) -> Money:
     return Money(Decimal(amount), "USD")
 
 
+def name(number: int) -> str:
+    """A company's name that is like no other's."""
+    letters = random.Random(number)
+    return " ".join("".join(letters.choices("abcdefghijklmnopqrstuvwxyz", k=7)).title() for _ in range(2))
+
+
 def told(name: str, **more: Any) -> Customer:
     """A customer of whom every mapped field is told; what is not said is empty."""
     said: dict[str, Any] = {
@@ -243,6 +251,9 @@ class Rig:
             view = await self.api.run(run_id)
             if view.over:
                 return view
+            if view.state == "running":  # a worker of the house was first: it is its to end
+                await asyncio.sleep(0.5)
+                continue
             async with self.db.read() as tx:
                 run = await runs.get(tx, run_id)
                 now = await tx.now()
@@ -348,9 +359,7 @@ async def open_rig(
         }
     async with aiohttp.ClientSession() as session:
         office = Office(db=db, vault=vault, registry=registry, session=session, clock=clock)
-        house = House(
-            WorkerSettings(data=folder), db, vault, cast(Queue, NoQueue()), office, registry, serves=False
-        )
+        house = House(WorkerSettings(data=folder), db, vault, cast(Queue, NoQueue()), office, registry, serves=False)
         rig = Rig(db, office, Api(house), worlds)
         try:
             if shared is not None:

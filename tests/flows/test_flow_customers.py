@@ -47,9 +47,7 @@ async def test_disjoint_edits_of_one_record_both_travel(rig: Rig) -> None:
     rig.crm.edit(C, crm, phone=THERE)
     rig.books.edit(C, books, notes="new")
     await rig.done()
-    assert [(THERE, "new")] * 2 == [
-        (r.phone, r.notes) for r in (rig.see(rig.crm, crm), rig.see(rig.books, books))
-    ]
+    assert [(THERE, "new")] * 2 == [(r.phone, r.notes) for r in (rig.see(rig.crm, crm), rig.see(rig.books, books))]
     assert [] == await rig.conflicts()
 
 

@@ -301,9 +301,7 @@ async def test_dirt_tells_due_and_parked_apart(db: Database, place: Place) -> No
     """A plan looks at what is due, and knows what waits."""
     await store(db, place, page(customer("c1"), customer("c2")))
     async with db.write() as tx:
-        await mirror.park_dirty(
-            tx, place.pair, [Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="x")], "s1"
-        )
+        await mirror.park_dirty(tx, place.pair, [Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="x")], "s1")
         dirt = Dirt(await mirror.all_dirty(tx, place.pair, "s1"))
     assert ["c2"] == [row.ref for row in dirt.due(CRM_CUSTOMER)]
     assert ["c1", "c2"] == sorted(dirt.refs(*CRM_CUSTOMER))

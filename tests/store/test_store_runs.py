@@ -95,11 +95,23 @@ async def test_a_waiting_run_holds_nothing_and_comes_back_in_time(db: Database, 
     async with db.write() as tx:
         await runs.end(tx, run, "waiting", not_before=await tx.now() + timedelta(hours=1), error={"message": "429"})
     assert [] == await due(db)
-    other = await taken(db, await ask(db, place))
+    other = await taken(db, await ask(db, place, "reconcile"))
     async with db.write() as tx:
         await runs.end(tx, other, "done", result={})
         await runs.hasten(tx, [place.pair])
     assert [run.id] == await due(db)
+
+
+async def test_a_newer_preview_ends_one_that_waits(db: Database, place: Place) -> None:
+    """It would only replace the plan that the newer one makes."""
+    run = await taken(db, await ask(db, place))
+    async with db.write() as tx:
+        await runs.end(tx, run, "waiting", not_before=await tx.now() + timedelta(hours=1))
+    await ask(db, place)
+    async with db.read() as tx:
+        ended = await runs.get(tx, run.id)
+    assert ended is not None
+    assert "failed" == ended.state
 
 
 async def test_lanes_and_order(db: Database, place: Place) -> None:

@@ -63,7 +63,7 @@ def _known(said: dict[str, Any]) -> dict[str, Any]:
 
 def _required(root: Section, name: str, why: str) -> str | None:
     word = root.text(name)
-    if word is None and name not in root:
+    if word is None and root.take(name) is None:
         root.wrong(name, why)
     return word
 

@@ -73,7 +73,7 @@ def compose(text: str, problems: Problems) -> yaml.Node | None:
 
 def _has_alias(text: str, problems: Problems) -> bool:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
+        if getattr(event, "anchor", None) is not None:
             mark = event.start_mark
             assert mark is not None  # noqa: S101 - a parsed text always has marks; the stubs say Optional
             message = "anchors and aliases (& and *) are not read"

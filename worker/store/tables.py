@@ -176,9 +176,7 @@ mirror = Table(
     Column("verified_at", Instant),
     Index("ix_mirror_marker", "connection_id", "marker"),
     Index("ix_mirror_party", "connection_id", "kind", "party"),
-    Index(
-        "ix_mirror_unseen", "connection_id", "kind", sqlite_where=text(UNSEEN), postgresql_where=text(UNSEEN)
-    ),
+    Index("ix_mirror_unseen", "connection_id", "kind", sqlite_where=text(UNSEEN), postgresql_where=text(UNSEEN)),
 )
 
 bad_rows = Table(

@@ -85,9 +85,7 @@ class Sandbox(abc.ABC):
     name = "sandbox"
     welcome: ClassVar[Welcome] = Welcome(settings={"base_url": ""})
 
-    def __init__(
-        self, clock: VirtualClock | None = None, limits: bool = True, faults: Faults | None = None
-    ) -> None:
+    def __init__(self, clock: VirtualClock | None = None, limits: bool = True, faults: Faults | None = None) -> None:
         self.clock = clock if clock is not None else VirtualClock()
         self.limits = limits
         self.faults = faults if faults is not None else Faults()

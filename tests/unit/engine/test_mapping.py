@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, time
 from decimal import Decimal
 
@@ -552,3 +553,12 @@ def test_implied_fields_go_as_far_as_the_systems_can() -> None:
     fitted = fit(parse(TEXT), crm, CRM_CATALOGUE, facts("quickbooks", "books"), BOOKS_CATALOGUE)
     assert [rule.books for rule in fitted.rules(Kind.ITEM)] == ["name", "price"]
     assert fitted.version == parse(TEXT).version
+
+
+@pytest.mark.parametrize("name", ["crm", "books", "pair", "time_zone", "cut_over"])
+def test_a_key_without_a_value_is_missing(name: str) -> None:
+    """`crm:` with nothing behind it is said like a missing one, with its line."""
+    text = re.sub(rf"(?m)^{name}:.*$", f"{name}:", TEXT, count=1)
+    with pytest.raises(MappingError) as refused:
+        parse(text)
+    assert name in [problem.path for problem in refused.value.problems]

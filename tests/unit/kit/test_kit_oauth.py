@@ -92,9 +92,9 @@ def test_plain_http_is_for_this_machine_only(session, clock) -> None:
     """A login page elsewhere must be HTTPS."""
     facts = OAuth(authorize_url="http://vendor.test/authorize", token_url="http://vendor.test/t", scopes=())
     with pytest.raises(Exception, match="insecure_transport"):
-        Login(
-            facts, system="notes", session=session, clock=clock, client_id="a", client_secret="b"
-        ).authorization_url("https://me.test", "s")
+        Login(facts, system="notes", session=session, clock=clock, client_id="a", client_secret="b").authorization_url(
+            "https://me.test", "s"
+        )
 
 
 async def test_a_code_becomes_a_token(login, authority, clock) -> None:
@@ -225,9 +225,7 @@ async def test_a_rotation_lost_twice_ends_in_reconnect(login, authority, fault) 
 
 async def test_secrets_stay_out_of_the_refusal(login, authority) -> None:
     """A vendor that echoes what it was sent does not make us repeat it."""
-    authority.faults.add(
-        status(400, body={"error": "invalid_grant", "error_description": "refresh-0 hush-hush no"})
-    )
+    authority.faults.add(status(400, body={"error": "invalid_grant", "error_description": "refresh-0 hush-hush no"}))
     with pytest.raises(Reconnect, match=r"\*\*\* \*\*\* no"):
         await login().refresh(OLD)
 
