@@ -105,7 +105,7 @@ def _region(root: Section, zone: str | None) -> str | None:
 
 
 def _cut_over(root: Section) -> date | None:
-    if "cut_over" not in root:
+    if root.take("cut_over") is None:
         root.wrong(
             "cut_over",
             "the cut-over day is missing: deals won before it are matched to the invoices they already have and "
