@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from bot.blocks.parts import people
 from bot.metadata import BadButton, OldButton
 from worker.api import Problem
 
@@ -22,7 +23,8 @@ _SLACK_SAYS = {
 def explain(error: BaseException) -> str:
     """An error in words: what happened, and what to do next. What nobody foresaw is logged, once, here."""
     if isinstance(error, Problem):
-        return f"{error} {error.next_step}" if error.next_step is not None else str(error)
+        words = str(error) if error.by is None else str(error).replace(error.by, people(error.by))
+        return f"{words} {error.next_step}" if error.next_step is not None else words
     if isinstance(error, OldButton):
         return "This button is too old to be pressed. /tieout preview, or /tieout conflicts, shows new ones."
     if isinstance(error, BadButton):

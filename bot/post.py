@@ -170,7 +170,7 @@ class Sender:
                 return
             if (run.state, run.progress) != shown and run.state == "running":
                 shown = (run.state, run.progress)
-                await self._messages.say(pair_id, channel, message, "run", {"run": run_id})
+                await self._messages.say(pair_id, channel, message, "progress", {"run": run_id})
                 self.poke()
 
     # ----------------------------------------------------------------- one letter

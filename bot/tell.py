@@ -58,6 +58,7 @@ class Teller:
         self._api, self._schedules, self._gate, self._buttons = api, schedules, gate, buttons
         self._by_what: dict[str, Callable[[LetterView, Look], Awaitable[list[Sending]]]] = {
             "run": self._run,
+            "progress": self._progress,
             "plan_over": self._plan_over,
             "needs": self._needs,
             "card": self._card,
@@ -90,6 +91,11 @@ class Teller:
             return [Post(say=report.report(await self._api.report(str(found.result["report_id"])), found, look))]
         return await self._ended(letter, found, look)
 
+    async def _progress(self, letter: LetterView, look: Look) -> list[Sending]:
+        """Once the run is over its own letter says so, to who asked too; a doubtful one is still looked up."""
+        found = await self._api.run(str(letter.body["run"]))
+        return [] if found.over and not letter.doubt else await self._run(letter, look)
+
     async def _ended(self, letter: LetterView, found: RunView, look: Look) -> list[Sending]:
         """An apply says what it did; a preview or sync shows the plan that is left, or that there is nothing."""
         outcome = await self._outcome(found, look) if found.outcome else None
@@ -113,8 +119,7 @@ class Teller:
         if found.what == "apply" or plan_id is None:
             return None
         left = await self._api.plan(str(plan_id), limit=40)
-        something = left.changes or left.held or left.refused is not None
-        return left if something else None
+        return left if _says_something(left) else None
 
     async def _nothing(self, letter: LetterView, look: Look) -> list[Sending]:
         """Nothing happened: nothing is said in the channel, only to who asked."""
@@ -127,7 +132,8 @@ class Teller:
         found = await self._api.run(str(letter.body["run"]))
         if found.outcome:
             return [Post(say=await self._outcome(found, look))]
-        return [Post(say=plan.replaced(await self._api.plan(str(letter.body["plan"])), look))]
+        gone = await self._api.plan(str(letter.body["plan"]))
+        return [Post(say=plan.replaced(gone, look))] if _says_something(gone) else [Remove()]
 
     # ----------------------------------------------------------------- conflicts
 
@@ -191,3 +197,8 @@ class Teller:
                 return answers.schedules(await self._schedules.list(pair_id), look)
             case _:
                 return answers.plain(text)
+
+
+def _says_something(view: PlanView) -> bool:
+    """Whether a plan is worth a message of its own."""
+    return view.changes > 0 or view.held > 0 or view.refused is not None

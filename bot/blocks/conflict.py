@@ -18,7 +18,6 @@ from bot.blocks.parts import (
     code,
     columns,
     context,
-    field_name,
     overflow,
     person,
     plural,
@@ -30,6 +29,7 @@ from bot.blocks.parts import (
 )
 from bot.blocks.plan import Look
 from bot.gate import mentions
+from worker.api import field_name
 from worker.api.views import ConflictView, RunView
 
 LISTED = 4  # cards in an answer to one person

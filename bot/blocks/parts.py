@@ -197,22 +197,6 @@ def _places(amount: Decimal) -> str:
     return f"{amount:,.2f}" if isinstance(exponent, int) and exponent > -2 else f"{amount:,}"
 
 
-_NAMES = {
-    "emails.general": "e-mail",
-    "emails.billing": "billing e-mail",
-    "emails.statements": "statements e-mail",
-    "addresses.billing": "billing address",
-    "addresses.shipping": "shipping address",
-    "addresses.registered": "registered address",
-    "tax_identity": "tax id",
-}
-
-
-def field_name(path: str) -> str:
-    """A field as people call it: `legal name`, `billing e-mail`."""
-    return _NAMES.get(path, path.removeprefix("properties.").replace("_", " "))
-
-
 def shown(value: Any) -> str:
     """A field's value as a person reads it."""
     if value is None or value == "":

@@ -18,7 +18,6 @@ from bot.blocks.parts import (
     button,
     clipped,
     context,
-    field_name,
     money,
     people,
     person,
@@ -32,6 +31,7 @@ from bot.blocks.parts import (
 )
 from bot.gate import Gate, mentions
 from bot.metadata import Buttons
+from worker.api import field_name
 from worker.api.views import ChangeView, PairView, PlanView, RunView
 
 SHOWN = 8  # rows in the message; post_messages attaches all of them from the ninth on
@@ -232,7 +232,7 @@ def _details(plan: PlanView, run: RunView) -> Json:
 
 def replaced(plan: PlanView, look: Look) -> Say:
     """A preview that was shown and is not the plan any more."""
-    line = summary(plan, look)
+    line = summary(plan, look) if plan.refused is None else f"Nothing was planned. {plan.refused}"
     blocks = [section(f"*Preview*   {quiet(line)}"), context(heading(look, plan.created_at)), context(over(plan))]
     return said(f"Preview: {line} {over(plan)}", blocks)
 
@@ -243,7 +243,7 @@ def replaced(plan: PlanView, look: Look) -> Say:
 def outcome(plan: PlanView, run: RunView, trouble: Sequence[ChangeView], look: Look) -> Say:
     """What an apply did, in the past tense; what went wrong grouped by cause."""
     done = run.outcome.get("done", 0)
-    line = _done(plan, done, run.outcome, look)
+    line = _done(plan, done, run, look)
     blocks: list[Json | None] = [section(f"*Applied*   {quiet(line)}"), context(_by(plan, run, look))]
     blocks += [section(text) for text in causes(trouble)]
     show = look.buttons.seal(ids.SHOW, plan.id, run.id)
@@ -251,7 +251,7 @@ def outcome(plan: PlanView, run: RunView, trouble: Sequence[ChangeView], look: L
     return said(f"Applied: {line}", blocks)
 
 
-def _done(plan: PlanView, done: int, states: dict[str, int], look: Look) -> str:
+def _done(plan: PlanView, done: int, run: RunView, look: Look) -> str:
     posted = money_changes(plan)
     words = [f"{plural(done, 'change')} made"]
     if posted and done == plan.changes:
@@ -260,10 +260,10 @@ def _done(plan: PlanView, done: int, states: dict[str, int], look: Look) -> str:
         "rejected": "refused",
         "stale": "moved meanwhile and left out",
         "held": "held back",
-        "discarded": "not chosen",
+        "discarded": "not chosen" if run.what == "apply" else "left for a person",
         "unknown": "in doubt, being looked up",
     }
-    words += [f"{states[name]} {word}" for name, word in named.items() if states.get(name)]
+    words += [f"{run.outcome[name]} {word}" for name, word in named.items() if run.outcome.get(name)]
     return f"{'; '.join(words)}."
 
 

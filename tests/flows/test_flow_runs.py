@@ -73,7 +73,9 @@ async def test_another_worker_goes_on_where_one_died(opened: Open, point: str, n
         await rig.pair_up(mapping())
         await wins(rig, 25)
         run_id = await asked(rig)
-        die_at(rig, rig.books if point in ("mark", "write") else rig.crm, point, nth, **({"kind": kind} if kind else {}))
+        die_at(
+            rig, rig.books if point in ("mark", "write") else rig.crm, point, nth, **({"kind": kind} if kind else {})
+        )
         with pytest.raises(Died):
             await runner.advance(rig.office, run_id, "first")
         async with opened(shared=rig) as other:
@@ -199,7 +201,7 @@ async def test_calls_are_counted_by_connection(rig: Rig) -> None:
     rig.crm.add(told("Acme"))
     run = await rig.run("preview")
     by_connection = {rig.pair.crm.id: len(rig.crm.calls) - 1, rig.pair.books.id: len(rig.books.calls) - 1}
-    counted = {connection: number for connection, number in run.calls.items()}
+    counted = dict(run.calls.items())
     assert set(by_connection) == set(counted) and all(number > 0 for number in counted.values())
 
 

@@ -19,7 +19,7 @@ from connectors.memory.faults import Fault as VendorFault
 from tests.flows.rig import Rig, deal, mapping
 from tests.flows.slack_bench import ROOM, Bench, db_now, open_bench, settings_for, working
 from worker.api import Problem
-from worker.store import links
+from worker.store import links, outbox
 from worker.usecases.pull import pull_pair
 
 
@@ -66,6 +66,30 @@ async def test_nothing_to_do_is_said_to_who_asked_alone(bench: Bench) -> None:
     await bench.types("preview")
     await bench.until("^In step. 1 customer compared; last change seen 2026-11-10", user="operator")
     await bench.quiet()
+    assert [] == bench.texts()
+
+
+async def test_late_progress_does_not_hide_that_nothing_is_to_be_done(bench: Bench) -> None:
+    """The run ends between the look and the letter about its progress: who asked still hears the end, once."""
+    await bench.rig.linked("Betatech")
+    await bench.types("preview")
+    await bench.until("^In step.", user="operator")
+    run = (await bench.bot.desk.api.history(bench.rig.pair.id))[0].run
+    heard = len(bench.texts("operator"))
+    async with bench.rig.db.read() as tx:
+        channel = await outbox.knows(tx, f"run:{run.id}") or ""
+    for what, body in (("run", {"run": run.id, "user": bench.user("operator")}), ("progress", {"run": run.id})):
+        await bench.bot.desk.messages.say(bench.rig.pair.id, channel, f"run:{run.id}", what, body)
+    await bench.quiet()
+    assert (heard + 1, []) == (len(bench.texts("operator")), bench.texts())
+
+
+async def test_a_preview_that_was_taken_away_stays_away(bench: Bench) -> None:
+    """There was nothing in it: when the next one replaces it, nothing is said of it."""
+    await bench.rig.linked("Betatech")
+    for _ in range(3):
+        await bench.types("preview")
+        await bench.quiet()
     assert [] == bench.texts()
 
 
@@ -125,7 +149,8 @@ async def test_a_double_click_applies_once(bench: Bench) -> None:
     shown = await bench.previewed()
     await asyncio.gather(bench.presses("Apply 1", shown), bench.presses("Apply 1", shown, user="approver-2"))
     await bench.until("^Applied")
-    told = [bench.find("This plan is (being applied|applied) by @?", who) for who in ("approver-1", "approver-2")]
+    first = r"This plan is (being applied|applied) by @approver-[12]\."
+    told = [bench.find(first, who) for who in ("approver-1", "approver-2")]
     assert 1 == sum(found is not None for found in told)
     history = await bench.bot.desk.api.history(bench.rig.pair.id)
     assert 1 == sum(each.run.what == "apply" for each in history)

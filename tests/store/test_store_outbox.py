@@ -12,9 +12,9 @@ from worker.store import outbox
 from worker.store.database import Database
 
 
-async def put(db: Database, place: Place, channel: str, message: str, n: int = 0) -> None:
+async def put(db: Database, place: Place, channel: str, message: str, n: int = 0, what: str = "plain") -> None:
     async with db.write() as tx:
-        await outbox.put(tx, place.pair, channel, message, "plain", {"n": n})
+        await outbox.put(tx, place.pair, channel, message, what, {"n": n})
 
 
 async def claim(db: Database) -> list[outbox.Letter]:
@@ -49,6 +49,27 @@ async def test_only_the_newest_edit_of_a_message_is_sent_in_the_place_of_the_fir
     assert "b" == second.message
     await sent(db, second, "2.0")
     assert [] == await claim(db)
+
+
+@pytest.mark.parametrize("order", [("run", "progress"), ("progress", "run", "progress"), ("progress", "run")])
+async def test_progress_never_takes_the_place_of_an_end(db: Database, place: Place, order: tuple[str, ...]) -> None:
+    """Whichever was written last: the end says who is to hear of it."""
+    for n, what in enumerate(order):
+        await put(db, place, "C1", "a", n, what)
+    letter = (await claim(db))[0]
+    assert ("run", order.index("run")) == (letter.what, letter.body["n"])
+    await sent(db, letter, None)
+    assert [] == await claim(db)
+
+
+async def test_saboteur_progress_of_no_name_would_hide_the_end(
+    db: Database, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it a letter like any other, the last one would win."""
+    monkeypatch.setattr(outbox, "PROGRESS", "")
+    await put(db, place, "C1", "a", 0, "run")
+    await put(db, place, "C1", "a", 1, "progress")
+    assert "progress" == (await claim(db))[0].what
 
 
 async def test_an_edit_knows_where_its_message_stands(db: Database, place: Place) -> None:

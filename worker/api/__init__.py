@@ -4,5 +4,6 @@ from worker.api.channel import ChannelApi
 from worker.api.client import Api, Problem
 from worker.api.messages import Messages
 from worker.api.schedules import Schedules
+from worker.engine.field_names import field_name
 
-__all__ = ["Api", "ChannelApi", "Messages", "Problem", "Schedules"]
+__all__ = ["Api", "ChannelApi", "Messages", "Problem", "Schedules", "field_name"]

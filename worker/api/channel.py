@@ -102,8 +102,10 @@ class ChannelApi(Api):
                 told = await _told_in(tx, plan_id, tell)
                 approved = await approve_plan(tx, plan_id, fingerprint, by, part, told)
         except NotThatPlan as error:
-            who = f" by {error.by}" if error.by is not None and error.state in ("applying", "applied") else ""
-            raise Problem(f"This plan is {OVER.get(error.state, 'not the one that was shown')}{who}.", None) from error
+            first = error.by if error.state in ("applying", "applied") else None
+            who = f" by {first}" if first is not None else ""
+            state = OVER.get(error.state, "not the one that was shown")
+            raise Problem(f"This plan is {state}{who}.", by=first) from error
         except OwnRules as error:
             message = "You saved the mapping that this plan follows, so somebody else has to approve it."
             raise Problem(message, "Ask another approver to press Apply.") from error

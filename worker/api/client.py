@@ -29,11 +29,15 @@ SHOWN = 20
 
 
 class Problem(Exception):
-    """Something a person can mend: what happened, and what to do next."""
+    """Something a person can mend: what happened, and what to do next. `by`: who the message names, as the one who
+    was first."""
 
-    def __init__(self, message: str, next_step: str | None = None, details: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, next_step: str | None = None, details: Sequence[str] = (), *, by: str | None = None
+    ) -> None:
         super().__init__("\n".join((message, *details)))
         self.message, self.next_step, self.details = message, next_step, tuple(details)
+        self.by = by
 
 
 class Api:

@@ -14,6 +14,7 @@ from connectors.canon.records import AnyRecord, Customer, Deal, Item, Kind, kind
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side
 from worker.engine.check import check
+from worker.engine.field_names import field_name
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Suspend, Take, Verdict
 from worker.engine.own_value import Put
@@ -189,13 +190,13 @@ def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Ver
             _draw_take(drawn, rule, verdict)
         case Ask():
             drawing.asked.append(_question(linked, drawn.kind, rule, verdict))
-            drawn.waits.append(f"{rule.path('books')}: a person decides")
+            drawn.waits.append(f"{field_name(rule.path('books'))}: a person decides")
         case Hold():
-            drawn.waits.append(f"{rule.path(verdict.side)}: {verdict.reason}")
+            drawn.waits.append(f"{field_name(rule.path(verdict.side))}: {verdict.reason}")
         case Suspend():
             drawing.notes.append(f"{rule.key}: {verdict.reason}")
             if _edit_waits(drawn, rule, verdict.side):
-                drawn.waits.append(f"{rule.path(OTHER[verdict.side])}: {verdict.reason}")
+                drawn.waits.append(f"{field_name(rule.path(OTHER[verdict.side]))}: {verdict.reason}")
         case Put():
             for side, field in verdict.changes.items():
                 drawn.fields[side].append(field)
@@ -217,7 +218,7 @@ def _edit_waits(drawn: _Drawn, rule: FieldRule, unseen: Side) -> bool:
 def _draw_take(drawn: _Drawn, rule: FieldRule, verdict: Take | Fill) -> None:
     target = verdict.target
     if drawn.flapping.get((target, drawn.linked.record(target).ref, rule.key), False):
-        drawn.waits.append(f"{rule.path(target)} changed back and forth more than three times this hour")
+        drawn.waits.append(f"{field_name(rule.path(target))} changed back and forth more than three times this hour")
         drawn.flaps = True
         return
     drawn.fields[target].append(field_change(rule, verdict))
@@ -283,10 +284,10 @@ def draw_create(
             continue
         value = rule.conversion.to_books(seen) if target == "books" else rule.conversion.to_crm(seen)
         if isinstance(value, Unconvertible):
-            return f"{rule.path(source_side)}: {value.reason}"
+            return f"{field_name(rule.path(source_side))}: {value.reason}"
         failed = check(rule.check, seen, region) if rule.check is not None else None
         if failed is not None:
-            return f"{rule.path(source_side)}: {failed}"
+            return f"{field_name(rule.path(source_side))}: {failed}"
         values[rule.path(target)] = value
         types = {"crm": rule.crm_type or FieldType.TEXT, "books": rule.books_type or FieldType.TEXT}
         fields.append(

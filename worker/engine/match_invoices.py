@@ -38,12 +38,19 @@ class InvoiceIndex:
 
     def __init__(self, invoices: Iterable[Invoice]) -> None:
         self._by_customer: dict[str, list[Invoice]] = defaultdict(list)
+        self._numbers: dict[str, str] = {}
         for invoice in invoices:
+            if isinstance(invoice.number, str) and invoice.number:
+                self._numbers[invoice.ref] = invoice.number
             if isinstance(invoice.customer, str) and invoice.state != "void":
                 self._by_customer[invoice.customer].append(invoice)
 
     def of(self, customer: str) -> Sequence[Invoice]:
         return self._by_customer.get(customer, ())
+
+    def title(self, ref: str) -> str:
+        """`invoice 1091`: by its number where it has one, else by the system's own id."""
+        return f"invoice {self._numbers.get(ref, ref)}"
 
 
 def _amount_reason(wanted: Wanted, invoice: Invoice) -> str | None:

@@ -2,7 +2,7 @@
 
 A row says *what* is to be said ("how run X stands"), not in which words: it is put into words when it is sent, so
 that what people read is true at that moment. Rows of a channel go in order; of a message's waiting rows only the
-newest counts.
+newest counts, and one about progress only while no other waits.
 
     pending --claim--> sending --> sent | refused
        ^-- it was not sent --'  \\-- nobody knows: sending, until it was looked up
@@ -22,6 +22,7 @@ from worker.store.tables import outbox
 
 LEASE = timedelta(seconds=60)
 OPEN = ("pending", "sending")
+PROGRESS = "progress"  # how far a run is: for its message alone, and of no use once its end is to be said
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,12 +98,14 @@ async def _newest(tx: Unit, row: Mapping[str, Any]) -> tuple[str, str]:
         outbox.c.state == "pending",
         outbox.c.id > row["id"],
     )
-    later = await tx.first(select(outbox.c.what, outbox.c.body).where(same).order_by(outbox.c.id.desc()).limit(1))
-    if later is None:
+    later = await tx.all(select(outbox.c.what, outbox.c.body).where(same).order_by(outbox.c.id.desc()))
+    if not later:
         return row["what"], row["body"]
+    waiting = [*later, row]
+    newest = next((each for each in waiting if each["what"] != PROGRESS), waiting[0])
     await tx.run(update(outbox).where(same).values(state="superseded"))
-    await tx.run(update(outbox).where(outbox.c.id == row["id"]).values(what=later["what"], body=later["body"]))
-    return later["what"], later["body"]
+    await tx.run(update(outbox).where(outbox.c.id == row["id"]).values(what=newest["what"], body=newest["body"]))
+    return newest["what"], newest["body"]
 
 
 async def message_ts(tx: Unit, channel: str, message: str) -> str | None:

@@ -7,11 +7,11 @@ Messages have stable names: `run:<id>` (a preview, which its apply goes on editi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from worker.store import conflicts, connections, outbox, plans, runs
 from worker.store.connections import Pair
@@ -93,21 +93,9 @@ async def _attachments(tx: Unit, run: Run, tell: Tell, message: str) -> None:
 
 
 async def _close_previews(tx: Unit, pair: Pair) -> int:
-    """A preview that was shown and is replaced, or too old, says so and loses its buttons; how many did."""
+    """A preview that is shown and is replaced, or too old, says so and loses its buttons; how many did."""
     closed = 0
-    message = "run:" + plans_table.c.run_id
-    said = exists(
-        select(outbox_table.c.id).where(and_(outbox_table.c.message == message, outbox_table.c.what == "run"))
-    )
-    over = exists(
-        select(outbox_table.c.id).where(and_(outbox_table.c.message == message, outbox_table.c.what == "plan_over"))
-    )
-    rows = await tx.all(
-        select(plans_table.c.id, plans_table.c.run_id).where(
-            plans_table.c.pair_id == pair.id, plans_table.c.state.in_(("superseded", "expired")), said, ~over
-        )
-    )
-    for row in rows:
+    for row in await _shown_and_over(tx, pair):
         current = await plans.current_plan(tx, pair.id)
         if current is not None and current.run_id == row["run_id"]:
             continue  # the same message shows the plan that came after
@@ -117,6 +105,34 @@ async def _close_previews(tx: Unit, pair: Pair) -> int:
             await outbox.put(tx, pair.id, channel, run_message(row["run_id"]), "plan_over", body)
             closed += 1
     return closed
+
+
+async def _shown_and_over(tx: Unit, pair: Pair) -> Sequence[Mapping[str, Any]]:
+    """(id, run_id) of plans that are over and whose message stands, or is on its way, and does not say so yet. One
+    that was taken away, for there was nothing in it, stays away; one that still waits is put into words when it is
+    sent, and is true by then."""
+    message = outbox_table.c.message == "run:" + plans_table.c.run_id
+
+    def has(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        return exists(select(outbox_table.c.id).where(and_(message, condition)))
+
+    stands_at = (
+        select(outbox_table.c.slack_ts)
+        .where(message, outbox_table.c.state == "sent")
+        .order_by(outbox_table.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return await tx.all(
+        select(plans_table.c.id, plans_table.c.run_id).where(
+            plans_table.c.pair_id == pair.id,
+            plans_table.c.state.in_(("superseded", "expired")),
+            has(outbox_table.c.what == "run"),
+            ~has(outbox_table.c.what == "plan_over"),
+            ~has(outbox_table.c.state == "pending"),
+            or_(stands_at.is_not(None), has(outbox_table.c.state == "sending")),
+        )
+    )
 
 
 # --------------------------------------------------------------------------- what needs a person

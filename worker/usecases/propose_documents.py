@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -531,8 +532,9 @@ def _already_billed(
             position_id=row.id, generation=row.generation, kind=Kind.INVOICE, ref=found, provenance="matched"
         )
     if match.verdict == "ask":
-        candidates = tuple(
-            {"ref": c.ref, "title": c.ref, "score": c.score, "reasons": list(c.reasons)} for c in match.candidates
+        candidates: tuple[dict[str, Any], ...] = tuple(
+            {"ref": c.ref, "title": ledger.invoices.title(c.ref), "score": c.score, "reasons": list(c.reasons)}
+            for c in match.candidates
         )
         drawing.asked.append(
             Asked(
@@ -541,7 +543,7 @@ def _already_billed(
                 side="crm",
                 ref=deal.ref,
                 title=f"{title_of(deal)}: billed already?",
-                reason="; ".join(f"invoice {c.ref}: {c.score}%, {', '.join(c.reasons)}" for c in match.candidates),
+                reason="; ".join(f"{c['title']}: {c['score']}%, {', '.join(c['reasons'])}" for c in candidates),
                 rule="match",
                 candidates=candidates,
             )

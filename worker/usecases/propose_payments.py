@@ -8,6 +8,7 @@ from connectors.canon.fields import FieldType, Value, read
 from connectors.canon.records import CreditNote, Deal, Invoice, Kind, Payment
 from connectors.canon.values import Money
 from worker.engine.drawing import Drawing, Subject, field_change, title_of
+from worker.engine.field_names import field_name
 from worker.engine.mapping import PaymentsFlow
 from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Take, merge
 from worker.engine.plan import Change
@@ -155,7 +156,7 @@ def _marks(
         elif isinstance(verdict, Take | Fill) and verdict.target == "crm":
             fields.append(field_change(rule, verdict))
         elif isinstance(verdict, Ask | Hold):
-            return f"{rule.path('crm')}: {verdict.reason}"
+            return f"{field_name(rule.path('crm'))}: {verdict.reason}"
     if not fields:
         return None
     return Change(

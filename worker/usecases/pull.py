@@ -16,6 +16,7 @@ from worker.store.database import Database
 from worker.store.mirror import Listener
 from worker.usecases.office import SIDES, Desk, Say, say_nothing
 
+AHEAD = 4  # pages fetched and not yet stored
 RECORDS_A_UNIT = 2_000  # pages are stored together up to this many records: a commit costs more than a page
 
 
@@ -60,23 +61,24 @@ async def pull(
 
 
 async def _together(pages: AsyncIterator[Page]) -> AsyncGenerator[list[Page], None]:
-    """Pages in batches, the next being fetched while the last is stored."""
-    queue: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=4)
+    """Pages in batches, the next ones being fetched while the last is stored."""
+    ready: asyncio.Queue[Page | None] = asyncio.Queue()
+    room = asyncio.Semaphore(AHEAD)
 
     async def fetch() -> None:
         try:
             async for page in pages:
-                await queue.put(page)
-        except Exception:
-            await queue.put(None)
-            raise
-        await queue.put(None)
+                await room.acquire()
+                ready.put_nowait(page)
+        finally:
+            ready.put_nowait(None)  # however it ended: nobody waits for a page that never comes
 
     task = asyncio.create_task(fetch())
     try:
         batch: list[Page] = []
         size = 0
-        while (page := await queue.get()) is not None:
+        while (page := await ready.get()) is not None:
+            room.release()
             batch.append(page)
             size += len(page.records) + len(page.gone)
             if size >= RECORDS_A_UNIT:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contacts_pull, csv_calls, first_sync, linked_plan, made_up
+from benchmarks import contacts_pull, csv_calls, first_sync, linked_plan, made_up, slack_latency
 from benchmarks.__main__ import main, table
 from benchmarks.apart import Failed, measured
 from benchmarks.figures import Figure, figure
@@ -49,6 +49,15 @@ def test_planning_gives_the_changes_it_was_given() -> None:
     assert found["planning, seconds, many linked"].note == "10 changes of 60 linked"
     assert found["planning, seconds, few linked"].note == "10 changes of 30 linked"
     assert "planning, ratio" in found
+
+
+def test_the_bot_answers_while_its_worker_is_busy() -> None:
+    """Every command is acknowledged, and every press comes to its message and to the books."""
+    found = by_name(slack_latency.measure(slack_latency.Size(customers=40, rate=10, seconds=0.5, presses=1)))
+    assert 0 == found["commands without acknowledgement"].value
+    assert found["acknowledgement, p99"].note.startswith("5 commands at 10 a second, 40 customers being made")
+    assert found["press to edited message, max"].note.startswith("1 presses")
+    assert found["press while a bulk sync reads to write, max"].note.startswith("1 presses")
 
 
 async def _holds(megabytes: int) -> int:

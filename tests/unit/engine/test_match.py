@@ -486,3 +486,9 @@ def test_where_markers_are_kept_only_the_marker_parks() -> None:
     """A person's new record is not held up by ours."""
     intent = OpenIntent(kind=Kind.CUSTOMER, marker="m", carries_marker=True, since=SINCE)
     assert not parked(customer("1", "Acme", created_at=SINCE), [intent])
+
+
+def test_an_invoice_is_called_by_its_number() -> None:
+    """The system's own id only where there is no number."""
+    index = InvoiceIndex([invoice("88", number="1091"), invoice("89")])
+    assert ("invoice 1091", "invoice 89") == (index.title("88"), index.title("89"))
