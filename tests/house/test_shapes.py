@@ -1,0 +1,108 @@
+"""The rules that decide tables and contract, each with the tests that show it: the list is kept honest here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+SHAPES: dict[str, tuple[str, ...]] = {
+    "engine 1, base per field and side": (
+        "test_base_is_kept_for_each_side",
+        "test_saboteur_base_of_one_value_writes_for_ever",
+        "test_own_writes_come_back_and_cause_nothing",
+    ),
+    "engine 2, planning reads a durable dirty set": (
+        "test_page_cursor_and_dirty_are_one_unit",
+        "test_cleared_only_for_the_stamp_that_was_read",
+        "test_saboteur_cursor_as_dirty_set_forgets_what_was_not_applied",
+    ),
+    "engine 3, unbased": (
+        "test_unbased_and_different_is_one_question",
+        "test_a_field_that_is_mapped_later_is_compared_then",
+    ),
+    "engine 4, groups merge as one": (
+        "test_an_address_is_one_value",
+        "test_saboteur_merged_apart_a_group_becomes_a_mixture",
+    ),
+    "engine 8, refused is not tried again": (
+        "test_refused_is_remembered_under_these_settings",
+        "test_a_refused_document_is_tried_again_when_its_customer_is_mended",
+    ),
+    "engine 10, intent first": (
+        "test_two_workers_cannot_both_send",
+        "test_saboteur_a_look_before_the_write_sends_twice",
+    ),
+    "engine 11, groups of changes": (
+        "test_a_change_comes_back_as_it_was",
+        "test_an_approval_covers_a_subset_never_more",
+    ),
+    "engine 12, how a repeat behaves": ("test_contract", "a_repeat_does_what_is_declared"),
+    "engine 13, key and marker": ("test_keys_of_calls_differ_between_attempts", "the_marker_reads_back"),
+    "engine 14, two probes": (
+        "the_marker_finds_a_lost_write",
+        "the_window_finds_a_lost_write",
+        "test_saboteur_a_probe_before_the_call_can_have_landed_makes_two",
+    ),
+    "engine 15, open intents before matching": ("test_what_may_be_an_open_intents_own_waits",),
+    "engine 16, definite or doubtful": ("test_a_write_in_doubt_is_sent_once", "a_write_is_never_sent_twice"),
+    "engine 21, links have members": (
+        "test_two_primaries_of_a_side_are_refused",
+        "test_a_merge_moves_the_link_to_the_survivor",
+    ),
+    "engine 22, documents hang on positions": (
+        "test_one_live_document_for_a_position_and_generation",
+        "test_a_voided_invoice_is_spent_and_not_billed_again",
+        "test_saboteur_a_document_on_the_link_would_bill_again",
+    ),
+    "engine 23, unique connections, one writer a field": (
+        "test_an_account_is_unique_in_the_table",
+        "test_a_field_has_one_writing_pair",
+    ),
+    "engine 35, audit chain per pair": (
+        "test_harm_is_found_where_it_was_done",
+        "test_erasing_a_person_keeps_the_chain",
+        "test_saboteur_a_chain_without_hashes_hides_a_change",
+    ),
+    "accounting 1, a deal gives rise to documents": (
+        "test_a_won_deal_becomes_one_invoice",
+        "test_each_instalment_is_billed_on_its_day",
+    ),
+    "accounting 2, cut-over": ("test_history_is_linked_and_never_billed", "test_a_mapping_without_cut_over_is_refused"),
+    "accounting 3, amount basis": (
+        "test_a_gross_amount_is_split_into_net_and_tax",
+        "test_lines_that_do_not_add_up_to_the_amount_hold_the_deal",
+    ),
+    "accounting 4, field groups": ("test_an_address_merges_as_one", "test_fields_that_belong_together_go_together"),
+    "accounting 5, posted is frozen": ("test_nothing_of_a_posted_document_is_ever_updated",),
+    "accounting 6, draft is an ability": (
+        "test_drafts_are_refused_where_the_books_know_none",
+        "test_a_draft_is_saved_unposted",
+    ),
+    "accounting 7, catalogue and figures": (
+        "the_catalogue_tells",
+        "figures_are_the_vendors_own",
+        "test_a_lost_row_shows",
+    ),
+    "accounting 8, when it may write alone": (
+        "test_observe_writes_nothing_whatever_is_pressed",
+        "test_alone_only_under_the_limit",
+        "test_a_new_flow_observes",
+    ),
+}
+
+KNOWN = {
+    name
+    for path in TESTS.rglob("*.py")
+    if path != Path(__file__)
+    for name in re.findall(r"^(?:async )?def (\w+)", path.read_text(), re.M)
+}
+
+
+@pytest.mark.parametrize("rule", SHAPES)
+def test_a_rule_has_its_tests(rule: str) -> None:
+    """Each named test (or clause of the contract suite) is there."""
+    assert [] == [name for name in SHAPES[rule] if name not in KNOWN]
