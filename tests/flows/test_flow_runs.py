@@ -114,9 +114,10 @@ async def test_a_worker_that_lost_its_lease_decides_nothing(rig: Rig, monkeypatc
         return pulled
 
     monkeypatch.setattr(runner, "pull_pair", slow)
+    before = await rig.api.current_plan(rig.pair.id)
     await runner.advance(rig.office, run_id, "first")
     view = await rig.api.run(run_id)
-    assert ("running", None, None) == (view.state, view.plan_id, await rig.api.current_plan(rig.pair.id))
+    assert ("running", None, before) == (view.state, view.plan_id, await rig.api.current_plan(rig.pair.id))
 
 
 async def test_two_workers_on_one_plan_send_each_change_once(opened: Open) -> None:

@@ -172,7 +172,8 @@ async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing, changes: Sequ
     await conflict_store.close_unasked(tx, pair_id, considered, asked)
     await conflict_store.ask(tx, pair_id, asked)
     busy = drawing.busy | {subject for change in changes for subject in _subjects(change)}
-    parked = _parked(drawing, dirt, busy)
+    made = {_subjects(c)[0] for c in changes if c.operation == "create" and c.kind is c.source_kind}
+    parked = _parked(drawing, dirt, busy, made)
     waiting = {Subject(row.side, row.kind, row.ref) for row in parked}
     stamps = {(r.side, r.kind, r.ref): found.stamp for r in parked if (found := dirt.row(r.side, r.kind, r.ref))}
     settled = [
@@ -195,8 +196,8 @@ def _subjects(change: Change) -> list[Subject]:
     return found if change.ref is None else [*found, Subject(change.side, change.kind, change.ref)]
 
 
-def _parked(drawing: Drawing, dirt: Dirt, busy: Collection[Subject]) -> list[Parked]:
-    """One row for each record that waits, with all its reasons."""
+def _parked(drawing: Drawing, dirt: Dirt, busy: Collection[Subject], made: Collection[Subject]) -> list[Parked]:
+    """One row for each record that waits, with all its reasons. What waited to be `made` waits no more."""
     waits: dict[Subject, list[Waiting]] = {}
     for wait in drawing.waiting:
         waits.setdefault(wait.subject, []).append(wait)
@@ -210,5 +211,5 @@ def _parked(drawing: Drawing, dirt: Dirt, busy: Collection[Subject]) -> list[Par
             again=subject in busy or any(w.again for w in said),
         )
         for subject, said in waits.items()
-        if dirt.row(subject.side, subject.kind, subject.ref) is not None
+        if subject not in made and dirt.row(subject.side, subject.kind, subject.ref) is not None
     ]
