@@ -258,7 +258,7 @@ async def test_one_bad_item_does_not_spoil_its_batch(rig: Rig) -> None:
     run = await rig.apply()
     assert ({"done": 2, "rejected": 1}, [Decimal("1.00"), Decimal("3.00")]) == (run.outcome, nets(rig))
     await rig.settled()
-    refused = next(d.ref for d in rig.crm.all(D) if d.amount.amount == Decimal("2.00"))  # type: ignore[union-attr]
+    refused = next(d.ref for d in rig.crm.all(D) if d.amount.amount == Decimal("2.00"))  # type: ignore[union-attr]  # they are deals
     why = "Memory says: the ledger is locked"
     assert (2, why) == (len(rig.invoices()), (await rig.waiting())["crm", "deal", refused])
     counted = creates(rig.books)

@@ -30,6 +30,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     ),
     "engine 8, refused is not tried again": (
         "test_refused_is_remembered_under_these_settings",
+        "test_one_bad_item_does_not_spoil_its_batch",
         "test_a_refused_document_is_tried_again_when_its_customer_is_mended",
     ),
     "engine 10, intent first": (
@@ -47,7 +48,11 @@ SHAPES: dict[str, tuple[str, ...]] = {
         "the_window_finds_a_lost_write",
         "test_saboteur_a_probe_before_the_call_can_have_landed_makes_two",
     ),
-    "engine 15, open intents before matching": ("test_what_may_be_an_open_intents_own_waits",),
+    "engine 15, open intents before matching": (
+        "test_what_may_be_an_open_intents_own_waits",
+        "test_while_a_plan_is_carried_out_no_other_is_drawn",
+        "test_twins_of_one_side_are_asked_about_before_anything_is_made",
+    ),
     "engine 16, definite or doubtful": ("test_a_write_in_doubt_is_sent_once", "a_write_is_never_sent_twice"),
     "engine 21, links have members": (
         "test_two_primaries_of_a_side_are_refused",

@@ -15,7 +15,7 @@ from worker.store.runs import LeaseLost, Run
 
 async def ask(db: Database, place: Place, what: str = "preview", **how: object) -> str:
     async with db.write() as tx:
-        return await runs.ask(tx, place.pair, what, {"n": 1}, "tests", **how)  # type: ignore[arg-type]  # lane
+        return await runs.ask(tx, place.pair, what, {"n": 1}, "tests", **how)  # type: ignore[arg-type]  # the lane
 
 
 async def take(db: Database, run_id: str, worker: str = "w1") -> Run | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.canon.fields import FieldType, Value, assemble, read, to_json
+from connectors.canon.fields import FieldType, assemble, read, to_json
 from connectors.canon.records import AnyRecord, Customer, Deal, Item, Kind, kind_of
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side
@@ -274,33 +274,13 @@ def draw_create(
     """A change that makes `source`'s counterpart on the other side, or the reason why it cannot be made yet."""
     target = OTHER[source_side]
     kind = kind_of(source)
-    values: dict[str, Value] = {}
     fields: list[FieldChange] = []
     for rule in rules:
-        if rule.stays_home or not rule.writes(target):
-            continue
-        seen = read(source, rule.path(source_side))
-        if seen is ABSENT or seen is None:
-            continue
-        value = rule.conversion.to_books(seen) if target == "books" else rule.conversion.to_crm(seen)
-        if isinstance(value, Unconvertible):
-            return f"{field_name(rule.path(source_side))}: {value.reason}"
-        failed = check(rule.check, seen, region) if rule.check is not None else None
-        if failed is not None:
-            return f"{field_name(rule.path(source_side))}: {failed}"
-        values[rule.path(target)] = value
-        types = {"crm": rule.crm_type or FieldType.TEXT, "books": rule.books_type or FieldType.TEXT}
-        fields.append(
-            FieldChange(
-                path=rule.path(target),
-                rule=rule.key,
-                type=types[target],
-                before=ABSENT,
-                after=value,
-                seen=seen,
-                seen_type=types[source_side],
-            )
-        )
+        found = _carried(rule, source, source_side, region)
+        if isinstance(found, str):
+            return found
+        fields += [found] if found is not None else []
+    values = {field.path: field.after for field in fields}
     name = "legal_name" if kind is Kind.CUSTOMER else "name"
     if not values.get(name):
         named = read(source, name)
@@ -322,4 +302,31 @@ def draw_create(
         record=assemble(kind, values, **more),
         requires=(Relied(source_side, kind, source.ref, relied_digest(source)),),
         marker=marker,
+    )
+
+
+def _carried(rule: FieldRule, source: AnyRecord, source_side: Side, region: str | None) -> FieldChange | str | None:
+    """A field of a record to be made, or why its value cannot travel; None: there is nothing to carry."""
+    target = OTHER[source_side]
+    if rule.stays_home or not rule.writes(target):
+        return None
+    path = rule.path(source_side)
+    seen = read(source, path)
+    if seen is ABSENT or seen is None:
+        return None
+    value = rule.conversion.to_books(seen) if target == "books" else rule.conversion.to_crm(seen)
+    if isinstance(value, Unconvertible):
+        return f"{field_name(path)}: {value.reason}"
+    failed = check(rule.check, seen, region) if rule.check is not None else None
+    if failed is not None:
+        return f"{field_name(path)}: {failed}"
+    types = {"crm": rule.crm_type or FieldType.TEXT, "books": rule.books_type or FieldType.TEXT}
+    return FieldChange(
+        path=rule.path(target),
+        rule=rule.key,
+        type=types[target],
+        before=ABSENT,
+        after=value,
+        seen=seen,
+        seen_type=types[source_side],
     )
