@@ -8,9 +8,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+import structlog
 
 from connectors.memory.vendor import Knobs
 from tests.flows.rig import Rig, mapping, open_rig
+
+# A failure is printed without every local variable of the way there, which takes seconds and may be personal.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 Open = Callable[..., AbstractAsyncContextManager[Rig]]
 

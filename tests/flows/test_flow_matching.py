@@ -124,6 +124,16 @@ async def test_twins_of_one_side_are_asked_about_before_anything_is_made(rig: Ri
     assert (1, []) == (len(rig.names(rig.books)), await rig.conflicts())
 
 
+async def test_names_that_differ_in_a_number_are_no_twins(rig: Rig) -> None:
+    """A chain's shops: nobody is asked whether 101 and 102 are one."""
+    await rig.pair_up(mapping(customers=ALWAYS))
+    for number in range(101, 106):
+        rig.crm.add(told(f"Corner Store {number}"))
+    rig.books.add(told("Corner Store 106"))
+    await rig.settled()
+    assert (6, []) == (len(rig.names(rig.books)), await rig.conflicts())
+
+
 async def test_a_twin_that_waits_already_still_counts(rig: Rig) -> None:
     """Asked about in an earlier preview; then one of the two is edited: it is not taken for a single one."""
     await rig.pair_up(mapping(customers=ALWAYS))

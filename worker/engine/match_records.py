@@ -145,9 +145,16 @@ def _likeness(one: _Card, other: _Card) -> int:
     order. 100: the same."""
     if one.tight & other.tight:
         return 100
+    if _differ(_numbered(one), _numbered(other)):  # Store 101 and Store 102 are two shops, however alike they look
+        return 0
     tight = max((fuzz.ratio(a, b) for a in one.tight for b in other.tight), default=0.0)
     turned = 99.0 if one.words and one.words == other.words else 0.0
     return min(99, int(max(tight, turned)))
+
+
+def _numbered(card: _Card) -> frozenset[str]:
+    """The words of its names that hold a number."""
+    return frozenset(word for word in card.words if any(letter.isdigit() for letter in word))
 
 
 # --------------------------------------------------------------------------- evidence

@@ -28,9 +28,14 @@ class Pulled(msgspec.Struct, frozen=True):
 
 
 async def pull_pair(desk: Desk) -> dict[Side, Pulled]:
-    """Both sides at once."""
-    results = await asyncio.gather(*(pull_side(desk, side) for side in SIDES))
-    return dict(zip(SIDES, results, strict=True))
+    """Both sides at once. If one fails the other is stopped too: nothing goes on behind a run that is over."""
+    tasks = [asyncio.create_task(pull_side(desk, side)) for side in SIDES]
+    try:
+        return dict(zip(SIDES, await asyncio.gather(*tasks), strict=True))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def pull_side(desk: Desk, side: Side) -> Pulled:

@@ -287,7 +287,7 @@ async def test_a_mention_is_an_event_and_comes_again_if_it_failed(
     for count, seconds in ((3, 60), (4, 300)):
         await _settled(slack)
         clock.advance(seconds)
-        await slack.wait_for(lambda count=count: len(seen) == count)  # type: ignore[misc]  # a default binds the loop variable
+        await slack.wait_for(lambda count=count: len(seen) == count)  # type: ignore[misc]  # a bound default
     await _settled(slack)
     clock.advance(3600)
     assert [(None, None), ("1", "http_error"), ("2", "http_error"), ("3", "http_error")] == seen

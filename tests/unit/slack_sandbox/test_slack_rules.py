@@ -171,7 +171,7 @@ WRONG: dict[str, tuple[Json, str]] = {
         {"type": "data_table", "rows": table(2, 2)["rows"]},
         "missing required field: caption [json-pointer:/blocks/0]",
     ),
-    "None among the blocks": (None, "must provide an object [json-pointer:/blocks/0]"),  # type: ignore[dict-item]  # wrong on purpose
+    "None among the blocks": (None, "must provide an object [json-pointer:/blocks/0]"),  # type: ignore[dict-item]  # wrong
 }
 
 

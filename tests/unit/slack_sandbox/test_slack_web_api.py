@@ -177,7 +177,7 @@ async def test_more_than_one_message_a_second_is_too_many(
         await client.chat_postMessage(channel=finance, text=str(number))
     with pytest.raises(Exception, match="ratelimited") as caught:
         await client.chat_postMessage(channel=finance, text="x")
-    assert (429, "1") == (caught.value.response.status_code, caught.value.response.headers["Retry-After"])  # type: ignore[attr-defined]  # it is a SlackApiError
+    assert (429, "1") == (caught.value.response.status_code, caught.value.response.headers["Retry-After"])  # type: ignore[attr-defined]  # SlackApiError's
     await client.chat_postMessage(
         channel=(await client.conversations_open(users=await _someone(client)))["channel"]["id"], text="x"
     )
