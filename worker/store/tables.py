@@ -372,6 +372,7 @@ plans = Table(
     Column("approved_by", Text),
     Column("approved_at", Instant),
     Column("subset", Text),
+    Column("undoes", ID),  # the run that this plan takes back
     Index(
         "uq_plans_open",
         "pair_id",
@@ -424,6 +425,7 @@ changes = Table(
     Column("stored", Text),
     Column("request_id", REF),
     Column("settled_at", Instant),
+    Column("undoes", ID),  # the change that this one takes back
     UniqueConstraint("plan_id", "seq"),
     Index("ix_changes_state", "plan_id", "state", "seq"),
     Index("ix_changes_open", "pair_id", "state"),
