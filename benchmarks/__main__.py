@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from tabulate import tabulate
 
-from benchmarks import contacts_pull, csv_calls, first_sync, linked_plan, slack_latency
+from benchmarks import contacts_pull, csv_calls, first_sync, linked_plan, reliability, slack_latency, workers
 from benchmarks.figures import Figure
 from benchmarks.machine import Setting, here
 
@@ -24,7 +24,9 @@ BENCHMARKS: dict[str, ModuleType] = {
     "contacts_pull": contacts_pull,
     "first_sync": first_sync,
     "linked_plan": linked_plan,
+    "reliability": reliability,
     "slack": slack_latency,
+    "workers": workers,
 }
 
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import math
 import os
+import re
 import signal
 import statistics
 import sys
@@ -24,6 +25,7 @@ from benchmarks.first_sync import populate
 from bot import ids
 from bot.sandbox import Message, SlackSandbox
 from connectors.hubspot.sandbox import HubSpotSandbox
+from connectors.kit.sandbox.faults import delay
 from connectors.quickbooks.sandbox import QuickBooksSandbox
 from connectors.registry import CONNECTORS
 from worker.api import ChannelApi, Messages
@@ -31,6 +33,8 @@ from worker.api.views import PairView
 from worker.house import open_house
 from worker.settings import WorkerSettings
 
+_PHONE = "{crm: phone, books: phone, authority: crm}"
+_NEW_IN_CRM, _NEW_IN_BOOKS = "+1 212-555-0177", "+1 212-555-0188"
 ROOM, PERSON, ADMIN = "finance", "operator", "admin"
 ACK_AIM_MS = 100.0
 LOOK_S = 0.02
@@ -38,16 +42,18 @@ PATIENCE_S = 120.0
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Customers that the bulk run creates; slash commands a second, and seconds of them; presses of each kind. No more
-    than 10,000 with the presses: `made_up` has twins beyond, which are questions and not creations."""
+    """Customers that the bulk run creates; slash commands a second, and seconds of them; presses of each kind; seconds
+    that QuickBooks takes for a batch. No more than 10,000 with the presses: `made_up` has twins beyond, which are
+    questions and not creations."""
 
     customers: int = 9_900
     rate: int = 50
     seconds: float = 10.0
     presses: int = 5
+    batch_s: float = 0.2
 
 
-FULL, SMALL = Size(), Size(200, 20, 1.0, 2)
+FULL, SMALL = Size(), Size(1_500, 20, 1.0, 2, 0.3)
 
 
 class Failed(Exception):
@@ -74,23 +80,28 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """Seconds until each press was in the books, and before how many of them the bulk run had not ended."""
+    """Of each press: seconds until the books had it, and how many of the bulk run's customers they had by then. The
+    bulk run had not ended at any of them, and took `bulk_s` seconds in all."""
 
     seconds: Sequence[float]
-    during: int
+    made: Sequence[int]
+    bulk_s: float
 
 
 def measure(size: Size) -> list[Figure]:
-    """All three, one after the other, on the same pair."""
+    """All three on the same pair: what happens while a bulk run is at work, and what when it is over."""
     return measured(answers, size).value
 
 
 async def answers(size: Size) -> list[Figure]:
-    async with _scene(size.customers) as scene:
-        acknowledged = await _commands(scene, size)
+    async with _scene() as scene:
+        await _in_conflict(scene, size)
+        started, run_id = time.perf_counter(), await _begin_backfill(scene, size)
+        acknowledged = await _commands(scene, size, run_id)
+        written = await _during_backfill(scene, size, run_id, started)
         await _quiet(scene)
+        scene.books.do(be_quick)
         edited = [await _press(scene, size.customers + n) for n in range(size.presses)]
-        written = await _during_backfill(scene, size)
     return [*_ack_figures(acknowledged, size), *_press_figures(edited, written, size)]
 
 
@@ -107,12 +118,13 @@ def _ack_figures(found: Acknowledged, size: Size) -> list[Figure]:
 
 def _press_figures(edited: Sequence[float], written: Written, size: Size) -> list[Figure]:
     quiet = f"{len(edited)} presses of Apply, one customer each, nothing else at work"
-    during = f"{len(written.seconds)} presses, {written.during} written before the bulk run ended"
+    made = ", ".join(f"{number:,}" for number in written.made)
+    during = f"the books had {made} of {size.customers:,} customers by then; the bulk run took {written.bulk_s:.0f} s"
     return [
         figure("press to edited message, p50", statistics.median(edited), "s", None, quiet),
         figure("press to edited message, max", max(edited), "s", None, quiet),
-        figure("press while a bulk sync reads to write, p50", statistics.median(written.seconds), "s", None, during),
-        figure("press while a bulk sync reads to write, max", max(written.seconds), "s", None, during),
+        figure("press during a bulk apply to write, p50", statistics.median(written.seconds), "s", None, during),
+        figure("press during a bulk apply to write, max", max(written.seconds), "s", None, during),
     ]
 
 
@@ -124,21 +136,42 @@ def _ranked(values: Sequence[float], share: float) -> float:
 # --------------------------------------------------------------------------- what is measured
 
 
-async def _commands(scene: Scene, size: Size) -> Acknowledged:
-    """`/tieout status`, at a steady rate whatever the answers take, while the apply runs in the bulk lane."""
+async def _in_conflict(scene: Scene, size: Size) -> None:
+    """Customers that are linked, and whose phone then changes on both sides: so many questions."""
+    numbers = [_asked_about(size, n) for n in range(size.presses)]
+    for number in numbers:
+        scene.crm.do(add_one, number)
+    previewed = await scene.api.wait(await scene.api.ask(scene.pair.id, "preview", "benchmark"))
+    plan = await scene.api.plan(previewed.plan_id or "", 1)
+    await scene.api.wait(await scene.api.apply(plan.id, plan.fingerprint, "benchmark", confirm_held=True))
+    for number in numbers:
+        scene.crm.do(call_crm, number)
+        scene.books.do(call_books, number)
+
+
+def _asked_about(size: Size, n: int) -> int:
+    return size.customers + size.presses + n
+
+
+async def _begin_backfill(scene: Scene, size: Size) -> str:
+    """A first apply of thousands, in the bulk lane; QuickBooks takes its time for each batch. The run's id."""
+    scene.crm.do(populate, size.customers)
+    scene.books.do(be_slow, size.batch_s)
     previewed = await scene.api.wait(await scene.api.ask(scene.pair.id, "preview", "benchmark"))
     plan = await scene.api.plan(previewed.plan_id or "", 1)
     run_id = await scene.api.apply(plan.id, plan.fingerprint, "benchmark", confirm_held=True, lane="bulk")
     await _running(scene, run_id)
+    return run_id
+
+
+async def _commands(scene: Scene, size: Size, run_id: str) -> Acknowledged:
+    """`/tieout status`, at a steady rate whatever the answers take, while the apply runs in the bulk lane."""
     started, sent = time.perf_counter(), []
     for n in range(round(size.rate * size.seconds)):
         await asyncio.sleep(max(0.0, started + n / size.rate - time.perf_counter()))
         sent.append(asyncio.create_task(_acknowledged(scene.slack)))
     took = await asyncio.gather(*sent)
     outlasted = not (await scene.api.run(run_id)).over
-    ended = await scene.api.wait(run_id)
-    if ended.outcome.get("done") != size.customers:
-        raise Failed(f"the bulk run ended {ended.state}: {ended.outcome} {ended.error}")
     return Acknowledged([ms for ms in took if ms is not None], took.count(None), outlasted)
 
 
@@ -160,24 +193,51 @@ async def _press(scene: Scene, number: int) -> float:
     return took
 
 
-async def _during_backfill(scene: Scene, size: Size) -> Written:
-    """Every customer was touched in the CRM, in nothing that the mapping names, so a sync in the bulk lane reads all
-    of them again; meanwhile somebody presses Apply on a plan that was shown before."""
-    seconds, during = [], 0
+async def _during_backfill(scene: Scene, size: Size, run_id: str, started: float) -> Written:
+    """Somebody answers questions while the bulk apply goes on: *Keep HubSpot*, until QuickBooks has that number.
+    Raises Failed if the bulk run was over before the write."""
+    seconds, made = [], []
     for n in range(size.presses):
-        number = size.customers + size.presses + n
-        shown = await _previewed(scene, number)
-        await asyncio.to_thread(scene.crm.do, touch, f"touched {n}")
-        run_id = await scene.api.ask(scene.pair.id, "sync", "benchmark", lane="bulk")
-        await _running(scene, run_id)
-        started = time.perf_counter()
-        await _apply(scene, shown)
-        await _in_books(scene, made_up.name(number))
-        seconds.append(time.perf_counter() - started)
-        during += not (await scene.api.run(run_id)).over
-        await scene.api.wait(run_id)
-        await _quiet(scene)
-    return Written(seconds, during)
+        number = _asked_about(size, n)
+        message, action = await _card(scene, made_up.name(number))
+        pressed = time.perf_counter()
+        outcome = await scene.slack.press(ADMIN, message.ts, action)
+        if outcome.trouble is not None:
+            raise Failed(f"the press was not acknowledged: {outcome.trouble}")
+        await _until(lambda number=number: asyncio.to_thread(scene.books.do, was_called, number))  # type: ignore[misc]  # it is bound at once
+        seconds.append(time.perf_counter() - pressed)
+        if (await scene.api.run(run_id)).over:
+            raise Failed("the bulk run was over before the answer was written: give it more customers")
+        made.append(scene.books.do(count_customers) - size.presses)
+        await _goes_on(scene)
+    ended = await scene.api.wait(run_id)
+    if ended.outcome.get("done") != size.customers:
+        raise Failed(f"the bulk run ended {ended.state}: {ended.outcome} {ended.error}")
+    return Written(seconds, made, time.perf_counter() - started)
+
+
+async def _goes_on(scene: Scene) -> None:
+    """The bulk run is at work again: the next press finds it so."""
+    before = scene.books.do(count_customers)
+
+    async def more() -> bool:
+        return await asyncio.to_thread(scene.books.do, count_customers) > before
+
+    await _until(more)
+
+
+async def _card(scene: Scene, name: str) -> tuple[Message, str]:
+    """The open card about a customer, and its button that keeps the CRM's value."""
+
+    def found() -> tuple[Message, str] | None:
+        for message in scene.slack.messages(ROOM):
+            elements = [e for block in message.blocks if block["type"] == "actions" for e in block["elements"]]
+            keeps = [e["action_id"] for e in elements if ids.verb_of(e["action_id"]) == ids.KEEP_CRM]
+            if keeps and name in str(message.blocks):
+                return message, keeps[0]
+        return None
+
+    return await scene.slack.wait_for(found, PATIENCE_S)
 
 
 # --------------------------------------------------------------------------- what people do
@@ -217,15 +277,36 @@ def add_one(sandbox: HubSpotSandbox, number: int) -> None:
     sandbox.clock.advance(3600)
 
 
-def touch(sandbox: HubSpotSandbox, text: str) -> None:
-    """Edit every company in a property that is not mapped."""
-    for each in sandbox.ids("companies"):
-        sandbox.edit("companies", each, description=text)
+def _company_of(sandbox: HubSpotSandbox, number: int) -> str:
+    named = made_up.name(number)
+    return next(i for i in sandbox.ids("companies") if sandbox.record("companies", i).properties["name"] == named)
+
+
+def call_crm(sandbox: HubSpotSandbox, number: int) -> None:
+    sandbox.edit("companies", _company_of(sandbox, number), phone=_NEW_IN_CRM)
     sandbox.clock.advance(3600)
 
 
-def has_customer(sandbox: QuickBooksSandbox, name: str) -> bool:
-    return sandbox.company.named("Customer", name) is not None
+def call_books(sandbox: QuickBooksSandbox, number: int) -> None:
+    sandbox.edit("Customer", made_up.name(number), phone=_NEW_IN_BOOKS)
+
+
+def was_called(sandbox: QuickBooksSandbox, number: int) -> bool:
+    """Whether the books have the CRM's new number."""
+    row = sandbox.company.named("Customer", made_up.name(number))
+    return row is not None and "5550177" in re.sub(r"\D", "", str(row.get("PrimaryPhone")))
+
+
+def count_customers(sandbox: QuickBooksSandbox) -> int:
+    return len(sandbox.company.rows["Customer"])
+
+
+def be_slow(sandbox: QuickBooksSandbox, seconds: float) -> None:
+    sandbox.faults.add(delay(seconds, "POST", "/batch", times=None))
+
+
+def be_quick(sandbox: QuickBooksSandbox) -> None:
+    sandbox.faults.clear()
 
 
 # --------------------------------------------------------------------------- waiting
@@ -246,11 +327,6 @@ async def _running(scene: Scene, run_id: str) -> None:
     await _until(begun)
 
 
-async def _in_books(scene: Scene, name: str) -> None:
-    """Asked in a thread: the loop goes on serving Slack."""
-    await _until(lambda: asyncio.to_thread(scene.books.do, has_customer, name))
-
-
 async def _quiet(scene: Scene) -> None:
     """Every run is over and every letter was delivered."""
 
@@ -265,10 +341,9 @@ async def _quiet(scene: Scene) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _scene(customers: int) -> AsyncIterator[Scene]:
+async def _scene() -> AsyncIterator[Scene]:
     with tempfile.TemporaryDirectory() as named, vendor("hubspot") as crm, vendor("quickbooks") as books:
         settings = WorkerSettings(data=Path(named), database_url=None, redis_url=None)
-        crm.do(populate, customers)
         async with SlackSandbox(limits=False) as slack:
             pair = await _paired(settings, slack, crm, books)
             async with _tieout_run(settings.data, slack), open_house(settings, CONNECTORS, work=False) as house:
@@ -282,7 +357,9 @@ async def _paired(settings: WorkerSettings, slack: SlackSandbox, crm: Vendor, bo
         api = ChannelApi(house)
         for slug, login in (("hubspot", crm.do(accounts.hubspot)), ("quickbooks", books.do(accounts.quickbooks))):
             await api.connect(slug, login.settings, login.token)
-        text = accounts.mapping("hubspot", "quickbooks", email=False)
+        text = accounts.mapping("hubspot", "quickbooks", email=False).replace(
+            _PHONE, _PHONE.replace(": crm}", ": ask}")
+        )
         pair = await api.pair(text, "benchmark.yaml", "benchmark")
         return await api.bind(pair.id, slack.world.channel(ROOM).id, "benchmark")
 

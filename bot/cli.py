@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bot.demo.command import demo_command
 from bot.terminal.app import build
-from bot.terminal.doors import App, Ask, Consent, Machine, SandboxLogin, System
+from bot.terminal.doors import App, Ask, Consent, Machine, Rotation, SandboxLogin, System
 from bot.terminal.screen import Exit, Failure
 
 if TYPE_CHECKING:
     from bot.demo.stage import Vendor
     from connectors.kit.contract import Facts, Token
-    from worker.api import Api
+    from worker.api import Api, Trail, Webhooks
     from worker.house import House
     from worker.settings import WorkerSettings
     from worker.store.runs import Lane
@@ -123,7 +123,7 @@ class Tieout:
         import asyncio
 
         from connectors.registry import CONNECTORS
-        from worker.house import open_house, working
+        from worker.house import open_house, require_redis, working
         from worker.queue import FolderLock
 
         settings = _settings()
@@ -132,6 +132,7 @@ class Tieout:
             ready(False)
             return
         async with open_house(settings, CONNECTORS, work=False) as house:
+            await require_redis(house.queue.settings)
             office = house.office
             async with working(house, office.session, office.clock, tuple(cast("list[Lane]", list(lanes)))):
                 ready(True)
@@ -151,7 +152,15 @@ class Tieout:
 
         settings = _settings()
         _quiet_logs()
-        if alone and settings.embedded and _folder_is_free(FolderLock, settings.data):
+        free = not settings.embedded or _folder_is_free(FolderLock, settings.data)
+        if not alone and not free:
+            raise Failure(
+                f"Another Tieout serves {settings.data} already",
+                means="Nothing was started.",
+                next_step="If it is tieout worker, start tieout bot beside it; else there is nothing to do.",
+                code=Exit.LATER,
+            )
+        if alone and settings.embedded and free:
             raise Failure(
                 "Nobody does the work yet",
                 means="Nothing was started.",
@@ -171,6 +180,37 @@ class Tieout:
         before = await current_revision(settings.database)
         await upgrade(settings.database)
         return before, await current_revision(settings.database)
+
+    def trail(self, api: Api) -> Trail:
+        from worker.api import Trail
+
+        return Trail(self._houses[id(api)])
+
+    def webhooks(self, api: Api) -> Webhooks:
+        from worker.api import Webhooks
+
+        return Webhooks(self._houses[id(api)])
+
+    async def rotate_keys(self, by: str) -> Rotation:
+        from worker.store.database import open_database
+        from worker.store.migrate import upgrade
+        from worker.usecases.rotate_keys import rotate_keys
+        from worker.vault import load_keys
+
+        settings = _settings()
+        path = settings.data / "key"
+        given = load_keys(settings.key, path) if settings.key is not None else None
+        settings.data.mkdir(parents=True, exist_ok=True)
+        await upgrade(settings.database)
+        db = open_database(settings.database)
+        try:
+            done = await rotate_keys(db, path, given, by)
+        finally:
+            await db.close()
+        return Rotation(
+            resealed=done.resealed, resumed=done.resumed, lost=done.lost, given=done.given, keys=done.keys,
+            path=str(path),
+        )  # fmt: skip
 
     # ----------------------------------------------------------------- a look at the machine
 
@@ -207,7 +247,8 @@ class Tieout:
         from worker.house import FolderBusy
         from worker.queue import NoRedis
         from worker.store.migrate import NewerDatabase
-        from worker.vault import LooseKeyFile, WrongKey
+        from worker.store.trouble import passes, trouble
+        from worker.vault import BadKey, LooseKeyFile
 
         if isinstance(error, Problem) and isinstance(error.__cause__, ConnectorError):
             error = error.__cause__
@@ -221,16 +262,27 @@ class Tieout:
         if isinstance(error, FolderBusy):
             return Failure(str(error), next_step="Try again in a moment.", code=Exit.LATER)
         if isinstance(error, NoRedis):
-            return Failure(str(error), next_step="tieout check says what it looked for.", code=Exit.LATER)
+            next_step = "Start it, or correct TIEOUT_REDIS_URL; tieout check says what it looked for."
+            return Failure(str(error), means="Nothing was started.", next_step=next_step, code=Exit.LATER)
         if isinstance(error, LooseKeyFile):
             return Failure(str(error), means="Whoever reads that file can read the stored logins.")
-        if isinstance(error, WrongKey):
-            return Failure(str(error), next_step="Set TIEOUT_KEY to the key of that time, or connect again.")
+        if isinstance(error, BadKey):
+            return Failure(
+                str(error), next_step="Put back the key of that time; tieout keys rotate says how to change it."
+            )
         if isinstance(error, NewerDatabase):
-            return Failure(str(error))
+            return Failure(str(error), means="Nothing was read or written.")
+        found = trouble(error)
+        if found is not None:
+            return Failure(found.message, next_step=found.next_step, code=Exit.LATER if passes(found) else Exit.FAILED)
         if isinstance(error, DBAPIError):
             said = str(error.orig).strip() or type(error).__name__
             return Failure(f"The database cannot be used: {said}", next_step="tieout check", code=Exit.LATER)
+        if isinstance(error, OSError) and error.filename is not None:
+            return Failure(
+                f"{error.filename} cannot be used: {error.strerror}",
+                next_step="Give yourself the right to write there, or name another folder with --data.",
+            )
         return None
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from rapidfuzz import fuzz, process
 
-VERBS = ("help", "status", "preview", "sync", "conflicts", "reconcile", "schedule", "history", "pair")
+VERBS = ("help", "status", "preview", "sync", "conflicts", "reconcile", "schedule", "history", "undo", "audit", "pair")
 TASKS = ("sync", "preview", "digest", "reconcile")
 
 
@@ -30,6 +30,18 @@ class Reconcile(msgspec.Struct, frozen=True):
     """A month as 2026-10; None: the last whole one."""
 
     month: str | None
+
+
+class Story(msgspec.Struct, frozen=True):
+    """What is on record about a record: by name, number, id, or side:kind:id."""
+
+    record: str
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """Take a run back: its id, the id's ending, or `last`."""
+
+    run: str
 
 
 class Schedules(msgspec.Struct, frozen=True):
@@ -57,7 +69,7 @@ class Bind(msgspec.Struct, frozen=True):
     name: str | None
 
 
-Command: TypeAlias = Help | Simple | Reconcile | Schedules | SetSchedule | TurnSchedule | Bind
+Command: TypeAlias = Help | Simple | Story | Reconcile | Undo | Schedules | SetSchedule | TurnSchedule | Bind
 
 
 def parse(text: str, today: date) -> Command:
@@ -73,12 +85,20 @@ def parse(text: str, today: date) -> Command:
             return Simple(verb) if not rest else Help(f"/tieout {verb} takes nothing more. I left out: {_quoted(rest)}")
         case "reconcile":
             return _reconcile(" ".join(rest), today)
+        case "undo":
+            return Undo(rest[0]) if len(rest) == 1 else Help(_UNDO_LIKE)
         case "schedule" | "schedules":
             return _schedule(rest)
+        case "audit":
+            record = " ".join(rest)
+            return Story(record) if record else Help("Write /tieout audit and a name, a number or an id.")
         case "pair":
             return Bind(" ".join(rest) or None)
         case _:
             return Help(_unknown(verb, VERBS, "/tieout "))
+
+
+_UNDO_LIKE = "Say which run: /tieout undo last, or one of those that /tieout history lists."
 
 
 def _quoted(words: list[str]) -> str:

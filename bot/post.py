@@ -20,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.blocks.parts import Say, clipped
 from bot.errors import explain_refusal
 from bot.tell import Post, Remove, Sending, Teller, Upload, Whisper
-from worker.api import ChannelApi, Messages, Problem
+from worker.api import ChannelApi, Messages, Problem, crash
 from worker.api.views import LetterView
 
 EVENT = "tieout_message"
@@ -112,7 +112,9 @@ class Sender:
 
     async def _deliver(self, letter: LetterView) -> None:
         try:
+            crash("slack.posting")
             ts = await self._send(letter)
+            crash("slack.answered")
         except Later as error:
             self.figures.later += 1
             if error.doubt and letter.attempts >= TRIES:

@@ -7,7 +7,6 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,10 +26,8 @@ from bot.post import Sender
 from bot.settings import BotSettings
 from bot.tell import Teller
 from bot.web.routes import EVENTS, Metrics, Ready, create_web
-from worker.api import ChannelApi, Messages, Problem, Schedules
-
-if TYPE_CHECKING:
-    from worker.house import House
+from bot.web.vendors import Hooks
+from worker.api import ChannelApi, House, Messages, Problem, Schedules, Trail, Webhooks
 
 CALL_S = 20
 log = structlog.get_logger()
@@ -57,7 +54,7 @@ def create_desk(house: House, settings: BotSettings, now: Callable[[], datetime]
     gate = Gate(admins=settings.admins, approvers=settings.approvers)
     buttons = Buttons(api.button_keys(), now)
     client = slack_client(settings.bot_token, settings.slack_url)
-    teller = Teller(api, schedules, gate, buttons)
+    teller = Teller(api, schedules, Trail(house), gate, buttons)
     return Desk(
         api=api,
         schedules=schedules,
@@ -93,7 +90,9 @@ async def running(house: House, settings: BotSettings, now: Callable[[], datetim
     desk = create_desk(house, settings, now)
     app = create_app(desk, settings.signing_secret)
     metrics = Metrics(desk.sender)
-    served = create_web(app if settings.signing_secret is not None else None, desk.messages, metrics, _ready(desk))
+    hooks = Hooks(Webhooks(house), settings.public_url)
+    slack = app if settings.signing_secret is not None else None
+    served = create_web(slack, desk.messages, metrics, _ready(desk), hooks)
     sending = asyncio.create_task(desk.sender.run(), name="sender")
     try:
         async with _http(served, settings) as url, _socket(app, settings, desk.client):

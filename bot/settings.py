@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class BotSettings(BaseSettings):
     """`SLACK_BOT_TOKEN`; `SLACK_APP_TOKEN` for Socket Mode, or `SLACK_SIGNING_SECRET` for HTTP on `TIEOUT_HOST` and
     `TIEOUT_PORT`. `TIEOUT_ADMINS` and `TIEOUT_APPROVERS` are Slack user ids, separated by commas.
-    `TIEOUT_SLACK_URL` replaces https://slack.com/api/, for the sandbox."""
+    `TIEOUT_SLACK_URL` replaces https://slack.com/api/, for the sandbox. `TIEOUT_PUBLIC_URL` is where the outside
+    reaches this bot, if a proxy stands before it: vendors sign the address that they call."""
 
     model_config = SettingsConfigDict(env_prefix="TIEOUT_", extra="ignore", populate_by_name=True)
 
@@ -21,6 +22,7 @@ class BotSettings(BaseSettings):
     slack_url: str = "https://slack.com/api/"
     host: str = "127.0.0.1"
     port: int = 3000
+    public_url: str | None = None
     admins: Annotated[tuple[str, ...], NoDecode] = ()
     approvers: Annotated[tuple[str, ...], NoDecode] = ()
 

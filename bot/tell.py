@@ -8,12 +8,13 @@ from typing import TypeAlias
 import msgspec
 
 from bot.blocks import answers, conflict, plan, report, run
-from bot.blocks.parts import Say
+from bot.blocks.parts import Say, quiet
 from bot.blocks.plan import Look
 from bot.changes_file import changes_workbook
+from bot.errors import explain
 from bot.gate import Gate
 from bot.metadata import Buttons
-from worker.api import ChannelApi, Schedules
+from worker.api import ChannelApi, Problem, Schedules, Trail
 from worker.api.views import LetterView, PlanView, RunView
 
 HISTORY = 15
@@ -54,8 +55,8 @@ Sending: TypeAlias = Post | Whisper | Remove | Upload
 class Teller:
     """Puts letters into words at the moment they are sent."""
 
-    def __init__(self, api: ChannelApi, schedules: Schedules, gate: Gate, buttons: Buttons) -> None:
-        self._api, self._schedules, self._gate, self._buttons = api, schedules, gate, buttons
+    def __init__(self, api: ChannelApi, schedules: Schedules, trail: Trail, gate: Gate, buttons: Buttons) -> None:
+        self._api, self._schedules, self._trail, self._gate, self._buttons = api, schedules, trail, gate, buttons
         self._by_what: dict[str, Callable[[LetterView, Look], Awaitable[list[Sending]]]] = {
             "run": self._run,
             "progress": self._progress,
@@ -193,12 +194,21 @@ class Teller:
                 return answers.history(await self._api.history(pair_id, HISTORY), look.pair.time_zone)
             case "conflicts":
                 return conflict.listed(await self._api.conflicts(pair_id), look)
+            case "audit":
+                return await self._story(pair_id, text)
             case "schedules":
                 return answers.schedules(await self._schedules.list(pair_id), look)
             case _:
                 return answers.plain(text)
 
+    async def _story(self, pair_id: str, record: str) -> Say:
+        """None, or several: that is the answer, and whoever asked reads it."""
+        try:
+            return answers.story(await self._trail.story(pair_id, record))
+        except Problem as error:
+            return answers.plain(quiet(explain(error)))
+
 
 def _says_something(view: PlanView) -> bool:
     """Whether a plan is worth a message of its own."""
-    return view.changes > 0 or view.held > 0 or view.refused is not None
+    return view.changes > 0 or view.held > 0 or view.refused is not None or view.undoes is not None

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+import uuid
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -80,8 +81,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         path = tmp_path / "tieout.db"
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite+aiosqlite:///{path}"
-    server: str = request.getfixturevalue("postgres_template")
-    return asyncio.run(_create(server, f"t{next(_NUMBERS)}", _TEMPLATE))
+    return new_postgres(request.getfixturevalue("postgres_template"))
+
+
+def new_postgres(server: str) -> str:
+    """The URL of a new database of the newest revision, at a server that has the template. pytest loads this file once
+    more than those who import it, so a count of its own would give a name twice."""
+    return asyncio.run(_create(server, f"t{uuid.uuid4().hex[:16]}", _TEMPLATE))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ the data folder. Whoever starts it holds the folder's lock.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
 
+from worker.crash import crash
 from worker.store.runs import Lane
 
 LANES: tuple[Lane, Lane] = ("realtime", "bulk")
@@ -175,6 +177,7 @@ class Queue:
                 self._pool = await create_pool(self.settings, retry=0, job_serializer=encode, job_deserializer=decode)
             # No job id: arq drops an id that runs, or ran within the hour.
             await self._pool.enqueue_job("advance", run_id, _queue_name=queue_name(lane))
+            crash("wake.sent")
         except (RedisError, OSError, ConnectionError):
             await self.close()
             return False
@@ -190,4 +193,9 @@ class Queue:
 
 
 def from_url(url: str) -> RedisSettings:
-    return RedisSettings.from_dsn(url)
+    """Without arq's own retries: whoever wakes must not wait for a Redis that is gone; workers are started again.
+    Raises NoRedis for what is no address of one."""
+    try:
+        return dataclasses.replace(RedisSettings.from_dsn(url), conn_retries=0)
+    except (AssertionError, RuntimeError, ValueError):  # arq has no error of its own for it
+        raise NoRedis("TIEOUT_REDIS_URL is no address of a Redis: write it like redis://host:6379/0") from None

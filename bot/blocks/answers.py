@@ -15,6 +15,7 @@ from bot.blocks.parts import (
     columns,
     context,
     escaped,
+    people,
     person,
     plural,
     quiet,
@@ -24,7 +25,8 @@ from bot.blocks.parts import (
 )
 from bot.blocks.plan import Look, over
 from bot.blocks.run import NAMES
-from worker.api.views import HistoryView, PairView, ScheduleView, StatusView
+from bot.story import Step, headline, steps
+from worker.api.views import HistoryView, PairView, ScheduleView, StatusView, StoryView
 
 COMMANDS = (
     ("/tieout preview", "what would change, and why; nothing is written"),
@@ -35,6 +37,8 @@ COMMANDS = (
     ("/tieout schedule", "list, pause, resume, remove"),
     ("/tieout status", "how things stand"),
     ("/tieout history", "what was run, by whom, with what outcome"),
+    ("/tieout undo last", "take a run back: a preview of the reverse, to be applied like any"),
+    ("/tieout audit NAME", "one record's story: who or what changed it, when and why"),
     ("/tieout pair NAME", "this channel is for that pair (admins)"),
 )
 
@@ -85,6 +89,7 @@ def status(view: StatusView) -> Say:
     blocks.append(
         context(f"Next: {when(view.next_due, zone)}" if view.next_due is not None else "Nothing is scheduled.")
     )
+    blocks += [section(quiet(note)) for note in view.notes]
     return said(line, blocks)
 
 
@@ -126,7 +131,31 @@ def _line(each: HistoryView, zone: str) -> str:
     done = each.run.outcome.get("done", 0)
     result = plural(done, "change") if done else (each.run.error or each.run.state)
     asked = person(each.run.requested_by)
-    return f"{when(each.run.created_at, zone)}   *{each.run.what}*   {quiet(clipped(result, 80))}   by {asked}"
+    said = f"{when(each.run.created_at, zone)}   *{each.run.what}*   {quiet(clipped(result, 80))}   by {asked}"
+    return f"{said}   `{each.run.id}`" if done else said
+
+
+STEPS = 20
+
+
+def story(view: StoryView) -> Say:
+    """What is on record about one record; the newest steps, if there are many."""
+    title = headline(view.record)
+    told = steps(view)
+    if not told:
+        text = f"{title}: nothing is on record about it, it was only read."
+        return said(text, [section(quiet(text))])
+    blocks: list[Json | None] = [section(f"*{quiet(title)}*")]
+    blocks += [_step(step) for step in told[-STEPS:]]
+    if len(told) > STEPS:
+        first = f"The last {STEPS} of {len(told)}; all of it: tieout audit record {view.record.address}"
+        blocks.append(context(quiet(first)))
+    return said(f"{title}: {plural(len(told), 'entry')} on record", blocks)
+
+
+def _step(step: Step) -> Json:
+    head = f"*{step.when}*   {quiet(step.what)}, {step.who(people)}"
+    return section(clipped("\n".join([head, *(quiet(line) for line in step.lines)]), 2_900))
 
 
 def schedules(found: Sequence[ScheduleView], look: Look) -> Say:

@@ -49,10 +49,14 @@ def needs(open_now: int, look: Look) -> Say:
         return said("Nothing needs you.", [section("*Nothing needs you.* What was decided is in the thread.")])
     allowed = look.gate.who("settle")
     who = f" {mentions(allowed)} can settle them." if allowed else " Nobody may settle them yet: set TIEOUT_APPROVERS."
-    line = f"{plural(open_now, 'record')} {'needs' if open_now == 1 else 'need'} a decision."
+    line = _open(open_now)
     return said(
         line, [section(f"*{line}*{who}"), context("A card for each is in the thread, or see /tieout conflicts.")]
     )
+
+
+def _open(number: int) -> str:
+    return f"{plural(number, 'question')} {'needs' if number == 1 else 'need'} a decision."
 
 
 def card(conflict: ConflictView, look: Look, *, note: str = "", run: RunView | None = None) -> Say:
@@ -65,10 +69,30 @@ def card(conflict: ConflictView, look: Look, *, note: str = "", run: RunView | N
         _values(conflict),
         _choices(conflict, look),
     ]
-    return said(line, [*blocks, context(note) if note else None])
+    return said(line, [*blocks, _about_all(conflict), context(note) if note else None])
+
+
+def _about_all(conflict: ConflictView) -> Json | None:
+    """What an answer to a question about many records does; what to do about something half done."""
+    if conflict.what == "half":
+        return context(
+            f"Tieout could not take it back by itself. Put it right in {conflict.books_title} by hand, so that one of "
+            "the two stands, then say so here."
+        )
+    if conflict.what != "everywhere":
+        return None
+    some = f"{len(conflict.candidates)} of {conflict.records:,} are shown. " if _are_some(conflict) else ""
+    return context(f"{some}Nothing is written before you have seen it in a preview.")
+
+
+def _are_some(conflict: ConflictView) -> bool:
+    return len(conflict.candidates) < conflict.records
 
 
 def _values(conflict: ConflictView) -> Json | None:
+    if conflict.what == "everywhere":
+        each = [[clipped(v, 40) for v in (c.title, shown(c.crm), shown(c.books))] for c in conflict.candidates]
+        return code(columns(each, head=("", conflict.crm_title, conflict.books_title)))
     if conflict.what != "field":
         listed = [f"{c.title}  {_score(c.score)}{', '.join(c.reasons)}".strip() for c in conflict.candidates[:5]]
         return code("\n".join(clipped(each, 200) for each in listed)) if listed else None
@@ -87,7 +111,11 @@ def _score(score: int | None) -> str:
 
 
 def _choices(conflict: ConflictView, look: Look) -> Json | None:
-    return actions({"field": _field, "match": _match, "create": _create}.get(conflict.what, _leave)(conflict, look))
+    known = {
+        "field": _field, "everywhere": _everywhere, "match": _match, "create": _create, "document": _document,
+        "half": _half,
+    }  # fmt: skip
+    return actions(known.get(conflict.what, _leave)(conflict, look))
 
 
 def _value(conflict: ConflictView, look: Look, verb: str, more: str = "") -> str:
@@ -112,13 +140,31 @@ def _field(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
     if "value" in conflict.choices:
         found.append(button("Edit...", ids.EDIT, value(ids.EDIT)))
     found.append(button("Later", ids.LATER, value(ids.LATER)))
-    if conflict.may_prefer:
-        always = [
-            (f"Always prefer {name} for {field_name(conflict.field)}", value(verb))
-            for name, verb in ((conflict.crm_title, ids.PREFER_CRM), (conflict.books_title, ids.PREFER_BOOKS))
-        ]
-        found.append(overflow(ids.MORE, always))
-    return found
+    return [*found, *_always(conflict, look)]
+
+
+def _everywhere(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    kept = [
+        button(f"Keep {name} everywhere", verb, _value(conflict, look, verb))
+        for name, verb in ((conflict.crm_title, ids.KEEP_CRM), (conflict.books_title, ids.KEEP_BOOKS))
+    ]
+    return [
+        *kept,
+        button("One by one", ids.ONE_BY_ONE, _value(conflict, look, ids.ONE_BY_ONE)),
+        button("Later", ids.LATER, _value(conflict, look, ids.LATER)),
+        *_always(conflict, look),
+    ]
+
+
+def _always(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    """A rule for this field from now on, where one may be made."""
+    if not conflict.may_prefer:
+        return []
+    always = [
+        (f"Always prefer {name} for {field_name(conflict.field)}", _value(conflict, look, verb))
+        for name, verb in ((conflict.crm_title, ids.PREFER_CRM), (conflict.books_title, ids.PREFER_BOOKS))
+    ]
+    return [overflow(ids.MORE, always)]
 
 
 def _match(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
@@ -137,6 +183,31 @@ def _create(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
     return [
         button("Create", ids.CREATE, _value(conflict, look, ids.CREATE)),
         button("Not needed", ids.NOT_NEEDED, _value(conflict, look, ids.NOT_NEEDED)),
+        button("Later", ids.LATER, _value(conflict, look, ids.LATER)),
+    ]
+
+
+def _document(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    """A posted document is never edited: it is credited, with another in its place or not, or left."""
+    books, again = conflict.books_title, "Credit and re-issue"
+    first = "first; nothing is written before Apply."
+    both = f"{books} gets a credit note for all of the old invoice and a new invoice for what the deal says now."
+    alone = f"{books} gets a credit note for all of it, and the deal is not billed again."
+    asked = {
+        "reissue": (f"{again}...", ids.REISSUE, f"{both} A preview shows both {first}", again),
+        "credit": ("Credit...", ids.CREDIT, f"{alone} A preview shows it {first}", "Credit"),
+    }
+    found = [
+        button(text, verb, _value(conflict, look, verb), confirm=(what, yes))
+        for choice, (text, verb, what, yes) in asked.items()
+        if choice in conflict.choices
+    ]
+    return [*found, *_leave(conflict, look)]
+
+
+def _half(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    return [
+        button("It is put right", ids.LEAVE, _value(conflict, look, ids.LEAVE)),
         button("Later", ids.LATER, _value(conflict, look, ids.LATER)),
     ]
 
@@ -162,6 +233,9 @@ def _over(conflict: ConflictView, look: Look, run: RunView | None) -> Say:
 
 
 def _decided(conflict: ConflictView) -> str:
+    if conflict.what == "everywhere":
+        kept = {"crm": conflict.crm_title, "books": conflict.books_title}.get(conflict.decision or "")
+        return f"{kept} kept everywhere" if kept is not None else "to be looked at one by one, said"
     match conflict.decision:
         case "crm":
             return f"{conflict.crm_title}'s {quiet(clipped(shown(conflict.crm), 200))} kept"
@@ -175,11 +249,20 @@ def _decided(conflict: ConflictView) -> str:
             return "said to be different"
         case "create":
             return "to be made on the other side, said"
+        case "reissue":
+            return "to be credited and re-issued, said"
+        case "credit":
+            return "to be credited, said"
         case _:
-            return "left as it is"
+            return "left as it is" if conflict.what != "half" else "put right, said"
 
 
 def _written(conflict: ConflictView, run: RunView | None) -> str:
+    if conflict.what == "everywhere":
+        one_by_one = conflict.decision not in ("crm", "books")
+        return "A card for each follows in the thread." if one_by_one else "The next preview shows what that changes."
+    if conflict.decision in ("reissue", "credit"):
+        return "The next preview shows it; nothing is written before Apply."
     to = {"crm": conflict.books_title, "books": conflict.crm_title, "value": "both sides"}.get(
         conflict.decision or "", "the other side"
     )
@@ -200,7 +283,7 @@ def listed(conflicts: list[ConflictView], look: Look) -> Say:
     """The answer to /tieout conflicts: the first cards, with their buttons."""
     if not conflicts:
         return said("Nothing needs you.", [section("*Nothing needs you.* Both sides agree, or a rule decides.")])
-    line = f"{plural(len(conflicts), 'record')} {'needs' if len(conflicts) == 1 else 'need'} a decision."
+    line = _open(len(conflicts))
     blocks: list[Json | None] = [section(f"*{line}*")]
     for number, conflict in enumerate(conflicts[:LISTED]):
         blocks += [_apart(block, number) for block in card(conflict, look).blocks]

@@ -37,6 +37,7 @@ from worker.api.views import ChangeView, PairView, PlanView, RunView
 SHOWN = 8  # rows in the message; post_messages attaches all of them from the ninth on
 MONEY_KINDS = ("invoice", "credit_note", "payment")
 REASONS = 3
+LEFT = 8
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,12 +70,31 @@ def money_changes(plan: PlanView) -> int:
 
 def summary(plan: PlanView, look: Look) -> str:
     """The first line, which is enough on a phone: money first, then people, then the rest."""
+    if plan.undoes is not None:
+        return _backwards(plan)
     parts = [_documents(plan, look), _others(plan)]
     if plan.conflicts:
-        parts.append(f"{plan.conflicts} need you." if plan.conflicts > 1 else "1 needs you.")
+        about = f" ({plan.asked_about:,} records)" if plan.asked_about > plan.conflicts else ""
+        parts.append(f"{plan.conflicts} {'need' if plan.conflicts > 1 else 'needs'} you{about}.")
     if plan.held:
         parts.append(f"{plan.held} held back.")
     return " ".join(part for part in parts if part) or "Nothing to write."
+
+
+_BACK = {"create": "to post", "update": "to put back", "archive": "to make inactive"}
+
+
+def _backwards(plan: PlanView) -> str:
+    """`1 invoice to void. 2 customers to put back. 1 left as it is.`"""
+    parts = [
+        f"{plural(number, _kind(kind))} {_BACK.get(operation, f'to {operation}')}."
+        for (_, kind, operation), number in sorted(counted(plan).items(), key=lambda c: c[0][1] not in MONEY_KINDS)
+    ]
+    if plan.held:
+        parts.append(f"{plan.held} held back.")
+    if plan.left_out:
+        parts.append(f"{plan.left_out} left as {'it is' if plan.left_out == 1 else 'they are'}.")
+    return " ".join(parts) or "Nothing to take back."
 
 
 def _documents(plan: PlanView, look: Look) -> str:
@@ -84,8 +104,12 @@ def _documents(plan: PlanView, look: Look) -> str:
             found[kind] += number
     if not found:
         return ""
+    credited = found.pop("credit_note", 0)
     what = ", ".join(plural(number, _kind(kind)) for kind, number in found.items())
-    return f"{what}, {money(plan.net)} net (+ tax {money(plan.tax) or '0.00'}), to post in {look.pair.books.title}."
+    books = look.pair.books.title
+    posted = f"{what}, {money(plan.net)} net (+ tax {money(plan.tax) or '0.00'}), to post in {books}." if found else ""
+    notes = f"{plural(credited, 'credit note')}, {money(plan.credited)} net, to post in {books}." if credited else ""
+    return " ".join(part for part in (posted, notes) if part)
 
 
 def _others(plan: PlanView) -> str:
@@ -102,6 +126,8 @@ def what_it_does(change: ChangeView) -> str:
         return _kind(change.kind) if change.kind in MONEY_KINDS else f"new {_kind(change.kind)}"
     if change.operation == "update":
         return ", ".join(field_name(field.path) for field in change.fields)
+    if change.operation == "archive":
+        return f"make {_kind(change.kind)} inactive"
     return f"{change.operation} {_kind(change.kind)}"
 
 
@@ -146,22 +172,45 @@ def heading(look: Look, at: datetime) -> str:
 def preview(plan: PlanView, run: RunView, look: Look) -> Say:
     """An open plan with its buttons, or the same one without them once it is over."""
     line = summary(plan, look)
+    blocks: list[Json | None]
     if plan.refused is not None:
-        return said(
-            f"Preview: nothing was planned. {plan.refused}", [_refused(plan), context(heading(look, plan.created_at))]
-        )
-    blocks: list[Json | None] = [section(f"*Preview*   {quiet(line)}"), context(heading(look, plan.created_at))]
+        blocks = [_refused(plan), context(heading(look, plan.created_at)), _really_empty(plan, run, look)]
+        return said(f"{_name(plan)}: nothing was planned. {plan.refused}", blocks)
+    blocks = [section(f"*{_name(plan)}*   {quiet(line)}"), context(heading(look, plan.created_at))]
     free = [change for change in plan.shown if change.state != "held"][:SHOWN]
     if free:
         blocks.append(table(_rows(free)))
     if plan.changes > len(free) > 0:
         blocks.append(context(f"{len(free)} of {plan.changes}; all of them are in the thread."))
-    blocks += [_held(plan), _waiting(plan), *_foot(plan, look), _details(plan, run)]
-    return said(f"Preview: {line}", blocks)
+    rest = _waiting(plan) if plan.undoes is None else _left(plan)
+    blocks += [_held(plan), rest, *_foot(plan, look), _details(plan, run)]
+    return said(f"{_name(plan)}: {line}", blocks)
+
+
+def _name(plan: PlanView) -> str:
+    return "Preview" if plan.undoes is None else "Undo"
+
+
+def _left(plan: PlanView) -> Json | None:
+    """What an undo leaves as it is, and why."""
+    if not plan.left:
+        return None
+    lines = [
+        f"• {quiet(clipped(each.title, 60))}, {quiet(each.what)}: {quiet(each.reason)}" for each in plan.left[:LEFT]
+    ]
+    more = plan.left_out - len(lines)
+    return section("*Left as it is*\n" + "\n".join(lines) + (f"\nand {more} more" if more > 0 else ""))
 
 
 def _refused(plan: PlanView) -> Json:
     return section(f"*Nothing was planned.* {quiet(plan.refused or '')}")
+
+
+def _really_empty(plan: PlanView, run: RunView, look: Look) -> Json | None:
+    """A person may know better: then the preview is made anew, and its removals are guarded as ever."""
+    if not plan.emptied:
+        return None
+    return actions([button("It really is", ids.EMPTIED, look.buttons.seal(ids.EMPTIED, look.pair.id, run.id))])
 
 
 def _held(plan: PlanView) -> Json | None:
@@ -185,7 +234,7 @@ def _foot(plan: PlanView, look: Look) -> list[Json | None]:
     """Who has to agree, and the buttons; what became of it instead, once it is over."""
     if plan.state != "open":
         return [context(over(plan))]
-    if not plan.changes:
+    if not plan.changes and not plan.confirmable:
         return []
     return [context(_needs(plan, look)), actions(_plan_buttons(plan, look.buttons))]
 
@@ -203,11 +252,14 @@ def _plan_buttons(plan: PlanView, buttons: Buttons) -> list[InteractiveElement]:
     def value(verb: str) -> str:
         return buttons.seal(verb, plan.id, plan.fingerprint, plan.expires_at)
 
-    found = [button(f"Apply {plan.changes}", ids.APPLY, value(ids.APPLY), "primary")]
+    found = [button(f"Apply {plan.changes}", ids.APPLY, value(ids.APPLY), "primary")] if plan.changes else []
     rest = plan.changes - money_changes(plan)
     if 0 < rest < plan.changes:
         text = f"Apply the {rest} without money"
         found.append(button(text, ids.APPLY_WITHOUT_MONEY, value(ids.APPLY_WITHOUT_MONEY)))
+    if plan.confirmable:
+        text = f"Apply all {plan.changes + plan.confirmable}, also what is held"
+        found.append(button(text, ids.APPLY_HELD, value(ids.APPLY_HELD)))
     if len(plan.counts) > 1:
         found.append(button("Choose...", ids.CHOOSE, value(ids.CHOOSE)))
     return [*found, button("Discard", ids.DISCARD, value(ids.DISCARD))]
@@ -219,7 +271,9 @@ def over(plan: PlanView) -> str:
     return {
         "superseded": "Replaced by a newer preview.",
         "expired": "Too old to be applied: a preview is good for a day. /tieout preview makes a new one.",
-        "discarded": "Discarded. What it would have changed comes again with the next preview.",
+        "discarded": "Discarded. What it would have changed comes again with the next preview."
+        if plan.undoes is None
+        else "Discarded. Nothing was taken back.",
         "applying": f"Being applied{by}.",
         "applied": f"Applied{by}.",
     }.get(plan.state, plan.state)
@@ -233,8 +287,9 @@ def _details(plan: PlanView, run: RunView) -> Json:
 def replaced(plan: PlanView, look: Look) -> Say:
     """A preview that was shown and is not the plan any more."""
     line = summary(plan, look) if plan.refused is None else f"Nothing was planned. {plan.refused}"
-    blocks = [section(f"*Preview*   {quiet(line)}"), context(heading(look, plan.created_at)), context(over(plan))]
-    return said(f"Preview: {line} {over(plan)}", blocks)
+    name = _name(plan)
+    blocks = [section(f"*{name}*   {quiet(line)}"), context(heading(look, plan.created_at)), context(over(plan))]
+    return said(f"{name}: {line} {over(plan)}", blocks)
 
 
 # --------------------------------------------------------------------------- outcome
@@ -244,18 +299,27 @@ def outcome(plan: PlanView, run: RunView, trouble: Sequence[ChangeView], look: L
     """What an apply did, in the past tense; what went wrong grouped by cause."""
     done = run.outcome.get("done", 0)
     line = _done(plan, done, run, look)
-    blocks: list[Json | None] = [section(f"*Applied*   {quiet(line)}"), context(_by(plan, run, look))]
+    head = "Applied" if plan.undoes is None else "Undone"
+    blocks: list[Json | None] = [section(f"*{head}*   {quiet(line)}"), context(_by(plan, run, look))]
+    blocks += [section(quiet(" ".join(plan.notes)))] if plan.notes else []
     blocks += [section(text) for text in causes(trouble)]
-    show = look.buttons.seal(ids.SHOW, plan.id, run.id)
-    blocks.append(actions([button("Show changes", ids.SHOW, show)]))
-    return said(f"Applied: {line}", blocks)
+    blocks += [_left(plan), actions(_after(plan, run, done, look))]
+    return said(f"{head}: {' '.join((line, *plan.notes))}", blocks)
+
+
+def _after(plan: PlanView, run: RunView, done: int, look: Look) -> list[InteractiveElement]:
+    found = [button("Show changes", ids.SHOW, look.buttons.seal(ids.SHOW, plan.id, run.id))]
+    if done:
+        found.append(button("Undo", ids.UNDO, look.buttons.seal(ids.UNDO, look.pair.id, run.id)))
+    return found
 
 
 def _done(plan: PlanView, done: int, run: RunView, look: Look) -> str:
-    posted = money_changes(plan)
+    posted = money_changes(plan) if plan.undoes is None else 0
     words = [f"{plural(done, 'change')} made"]
     if posted and done == plan.changes:
         words[0] += f", {plural(posted, 'document')} posted in {look.pair.books.title}, {money(plan.net)} net"
+        words[0] += f", {money(plan.credited)} net credited" if plan.credited else ""
     named = {
         "rejected": "refused",
         "stale": "moved meanwhile and left out",

@@ -15,6 +15,8 @@ def report(view: ReportView, run: RunView, look: Look) -> Say:
     blocks: list[Json | None] = [section(f"*{quiet(view.headline)}*"), code(view.text), _chart(view)]
     at = run.finished_at if run.finished_at is not None else run.created_at
     blocks.append(context(f"Version {view.version}, {when(at, look.pair.time_zone)}. The workbook is in the thread."))
+    if view.trail:
+        blocks.append(context(f"Audit trail: {quiet(view.trail)}"))
     blocks.append(_buttons(view, look))
     return said(view.headline, blocks)
 

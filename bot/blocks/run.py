@@ -8,7 +8,16 @@ from bot.blocks.plan import Look
 from worker.api.views import ProgressView, RunView, StatusView
 
 BAR = 12
-NAMES = {"preview": "Preview", "sync": "Sync", "apply": "Apply", "reconcile": "Reconciliation", "settle": "Decision"}
+NAMES = {
+    "preview": "Preview",
+    "sync": "Sync",
+    "apply": "Apply",
+    "reconcile": "Reconciliation",
+    "settle": "Decision",
+    "undo": "Undo",
+    "hear": "Webhook",
+    "verify": "Verification",
+}
 
 
 def bar(done: int, total: int) -> str:

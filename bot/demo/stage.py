@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -29,10 +29,7 @@ from bot.demo.story import Scene, play
 from bot.sandbox import SlackSandbox
 from bot.serve import running
 from bot.settings import BotSettings
-from worker.api import ChannelApi, Messages
-
-if TYPE_CHECKING:
-    from worker.house import House
+from worker.api import ChannelApi, House, Messages
 
 CHANNEL = "finance"
 STOCKED_S = 86_400.0  # the made-up company was typed in a day ago, so that nothing of it is news

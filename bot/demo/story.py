@@ -253,7 +253,7 @@ class _Story:
         while number < 50 and (found := await self._conflicts()):
             conflict = found[0]
             verb = _answer(conflict)
-            name = conflict.title.rpartition(", ")[0] if conflict.what == "field" else conflict.title
+            name = conflict.title.rpartition(", ")[0] if conflict.what in ("field", "everywhere") else conflict.title
             cards = [m for m in self.talk.with_button(APPROVER, verb) if m.is_reply]
             card = next((m for m in cards if name in self.talk.text_of(m)), None)
             if card is None:
@@ -399,7 +399,7 @@ def _agree(crm: dict[str, object], books: dict[str, object]) -> bool:
 def _answer(conflict: ConflictView) -> str:
     """What the approver presses: the CRM knows phones, the books addresses; names alike in two towns are two."""
     match conflict.what:
-        case "field":
+        case "field" | "everywhere":
             return ids.KEEP_BOOKS if "address" in conflict.title else ids.KEEP_CRM
         case "match":
             return ids.DIFFERENT if conflict.kind == "customer" else ids.SAME

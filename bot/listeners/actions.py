@@ -17,11 +17,14 @@ from worker.api.views import ApprovedView, SettledView
 CHOICES = {
     ids.KEEP_CRM: "crm",
     ids.KEEP_BOOKS: "books",
+    ids.ONE_BY_ONE: "one-by-one",
     ids.SAME: "same",
     ids.DIFFERENT: "different",
     ids.CREATE: "create",
     ids.NOT_NEEDED: "not-needed",
     ids.LEAVE: "leave",
+    ids.REISSUE: "reissue",
+    ids.CREDIT: "credit",
 }
 
 
@@ -46,6 +49,8 @@ class Actions:
                 await self.apply(button, place, "all")
             case ids.APPLY_WITHOUT_MONEY:
                 await self.apply(button, place, "without_money")
+            case ids.APPLY_HELD:
+                await self.apply(button, place, "all", confirm_held=True)
             case ids.CHOOSE:
                 await self._choose(button, place, body, action["value"])
             case ids.DISCARD:
@@ -55,7 +60,9 @@ class Actions:
             case ids.SHOW:
                 await self._show(button, place)
 
-    async def apply(self, button: Button, place: Place, part: str | tuple[str, ...]) -> None:
+    async def apply(
+        self, button: Button, place: Place, part: str | tuple[str, ...], *, confirm_held: bool = False
+    ) -> None:
         """Agree to a plan. With enough agreeing it is carried out, in the message that showed it."""
         desk = self._desk
         desk.allow(place.user, "apply")
@@ -63,7 +70,9 @@ class Actions:
         if part == "all" and plan.limit is not None:
             desk.allow(place.user, "apply_over_limit")
         tell = {"channel": place.channel, "user": place.user}
-        approved = await desk.api.approve(plan.id, button.detail, place.user, cast(Any, part), tell)
+        approved = await desk.api.approve(
+            plan.id, button.detail, place.user, cast(Any, part), confirm_held=confirm_held, tell=tell
+        )
         if approved.run_id is not None:
             desk.sender.watch(approved.run_id, plan.pair_id, place.channel, f"run:{plan.run_id}")
             desk.sender.poke()
@@ -164,13 +173,28 @@ class Actions:
         verb = ids.verb_of(action["action_id"])
         button = desk.buttons.open(verb, action["value"])
         what = (await desk.api.run(button.detail)).what if verb == ids.AGAIN else "preview"
-        asked = await desk.api.ask_run(button.subject, what, place.user, place.channel, once=button.once)
+        request: Json = {}
+        if verb == ids.UNDO:
+            what, request = "undo", {"undoes": button.detail}
+        if verb == ids.EMPTIED:
+            desk.allow(place.user, "apply")
+            request = {"confirm_emptied": True}
+        asked = await desk.api.ask_run(button.subject, what, place.user, place.channel, request, once=button.once)
+        if not asked.new and verb == ids.UNDO and await self._is_over(asked.run_id):
+            asked = await desk.api.ask_run(button.subject, what, place.user, place.channel, request)
         if not asked.new:
             text = f"{people(asked.by)} pressed this already; its message is in the channel."
             await desk.whisper(button.subject, place, "text", text)
             return
         desk.sender.watch(asked.run_id, button.subject, place.channel, asked.message)
         desk.sender.poke()
+
+    async def _is_over(self, run_id: str) -> bool:
+        """Whether what a press led to was discarded, replaced or failed: it may be asked for again."""
+        run = await self._desk.api.run(run_id)
+        if not run.over or run.plan_id is None:
+            return run.over
+        return (await self._desk.api.plan(run.plan_id, limit=1)).state not in ("open", "applying")
 
     async def schedule(self, ack: Any, body: Json, action: Json, respond: Respond) -> None:
         await ack()

@@ -8,7 +8,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot import grammar
 from bot.blocks import answers
-from bot.grammar import Bind, Command, Help, Reconcile, Schedules, SetSchedule, Simple, TurnSchedule
+from bot.grammar import Bind, Command, Help, Reconcile, Schedules, SetSchedule, Simple, Story, TurnSchedule, Undo
 from bot.listeners.desk import Desk, Json, Place, Respond, answered, only_to_them
 from worker.api import Problem
 from worker.api.views import PairView
@@ -47,6 +47,11 @@ class Commands:
                 await self._run(pair, verb, place, respond)
             case Reconcile(month):
                 await self._run(pair, "reconcile", place, respond, {"month": month})
+            case Story(record):
+                await self._desk.whisper(pair.id, place, "audit", record)
+            case Undo(said):
+                run_id = await self._desk.api.run_meant(pair.id, said)
+                await self._run(pair, "undo", place, respond, {"undoes": run_id})
             case Schedules():
                 await self._desk.whisper(pair.id, place, "schedules")
             case SetSchedule() | TurnSchedule():

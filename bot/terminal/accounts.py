@@ -78,7 +78,7 @@ def connect(  # noqa: PLR0913, PLR0917  # typer: each option of a command is an 
         )
         settings, access = await _logged_in(session, chosen, settings, given)
         async with session.api() as api:
-            view = await api.connect(chosen.slug, settings, access)
+            view = await api.connect(chosen.slug, settings, access, session.by)
         from bot.terminal.tables import connected
 
         session.screen.say(connected(view))

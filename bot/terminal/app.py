@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bot.terminal import accounts, answers, runs, slack, upkeep
+from bot.terminal import accounts, answers, reading, runs, slack, trail, upkeep
 from bot.terminal.screen import EXIT_CODES, Screen
 from bot.terminal.session import Session
 
@@ -94,11 +94,14 @@ def build(doors: Doors) -> typer.Typer:
 
     for command in (
         accounts.connect, accounts.connections, accounts.pair, runs.preview, runs.sync, answers.waiting,
-        answers.reconcile, runs.history, upkeep.check, upkeep.sandbox, slack.run, slack.bot, upkeep.worker,
+        answers.reconcile, reading.verify, runs.history, runs.undo, upkeep.check, upkeep.sandbox, slack.run, slack.bot,
+        upkeep.worker,
     ):  # fmt: skip
         app.command(epilog=EVERYWHERE)(command)
     app.add_typer(answers.conflicts, name="conflicts")
+    app.add_typer(reading.webhooks, name="webhooks")
     app.add_typer(upkeep.db, name="db")
-    app.add_typer(upkeep.audit, name="audit")
+    app.add_typer(upkeep.keys, name="keys")
+    app.add_typer(trail.audit, name="audit")
     begin.__doc__ = HELP
     return app

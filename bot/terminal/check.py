@@ -85,7 +85,9 @@ def _database(machine: Machine) -> Finding:
         return _missing("database", f"{machine.database} is empty", "Nothing: the first tieout connect makes it.")
     if machine.revision != machine.newest:
         said = f"{machine.database} is at revision {machine.revision}, this Tieout knows {machine.newest}"
-        return Finding(what="database", state="wrong", said=said, do="tieout db upgrade")
+        is_newer = machine.newest is not None and machine.revision > machine.newest
+        do = "Upgrade Tieout: this database was made by a newer one." if is_newer else "tieout db upgrade"
+        return Finding(what="database", state="wrong", said=said, do=do)
     return Finding(what="database", state="ok", said=f"{machine.database}, revision {machine.revision}")
 
 

@@ -13,7 +13,7 @@ import msgspec
 from bot.terminal.screen import Failure
 
 if TYPE_CHECKING:
-    from worker.api import Api
+    from worker.api import Api, Trail, Webhooks
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +84,18 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     served: bool = False
 
 
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a new encryption key. `given`: the keys are the environment's, `keys` of them; `lost` are what no
+    key opens; `resumed`: an earlier rotation was brought to its end; `path`: the key file."""
+
+    resealed: int
+    resumed: bool
+    lost: tuple[str, ...]
+    given: bool
+    keys: int
+    path: str
+
+
 class Doors(Protocol):
     """Everything behind the terminal."""
 
@@ -123,6 +135,15 @@ class Doors(Protocol):
 
     async def upgrade(self) -> tuple[str | None, str | None]:
         """Bring the database to the newest revision: what it was and what it is."""
+
+    def trail(self, api: Api) -> Trail:
+        """The audit trail of an open house."""
+
+    def webhooks(self, api: Api) -> Webhooks:
+        """The webhooks of an open house."""
+
+    async def rotate_keys(self, by: str) -> Rotation:
+        """Seal every stored login under a new key. A house need not be open, and may be."""
 
     async def machine(self) -> Machine:
         """Look, and change nothing."""

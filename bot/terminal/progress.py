@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from worker.api.views import RunView
 
 Tell: TypeAlias = "Callable[[RunView], Awaitable[None]]"
-_FIRST = {"preview": "Reading both sides", "apply": "Applying", "sync": "Reading both sides"}
+_FIRST = {"apply": "Applying"} | dict.fromkeys(("preview", "sync", "undo"), "Reading both sides")
 
 
 @contextlib.asynccontextmanager

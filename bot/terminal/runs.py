@@ -1,10 +1,10 @@
-"""Commands that run: preview, sync, history."""
+"""Commands that run: preview, sync, undo, history."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -28,14 +28,20 @@ Patience = Annotated[
     typer.Option(help="Seconds to stay while a vendor makes us wait; 20, and 90 to apply.", metavar="SECONDS"),
 ]
 
+Emptied = Annotated[
+    bool, typer.Option("--confirm-emptied", help="A side that looks empty really is; removals stay guarded.")
+]
 
-def preview(ctx: typer.Context, everything: All = False, patience: Patience = None) -> None:
+
+def preview(
+    ctx: typer.Context, everything: All = False, patience: Patience = None, confirm_emptied: Emptied = False
+) -> None:
     """Show what a sync would change, and why. Writes nothing."""
     session: Session = ctx.obj
 
     async def work() -> Exit:
         async with session.pair(work=True) as (api, pair):
-            plan = await _fresh_plan(session, api, pair, everything, patience)
+            plan = await _fresh_plan(session, api, pair, everything, patience, confirm_emptied)
             _show(session, plan, pair, everything)
         session.screen.document(_plan_json(plan, everything))
         return needs_a_person(plan)
@@ -43,8 +49,12 @@ def preview(ctx: typer.Context, everything: All = False, patience: Patience = No
     session.run(work, means=NOTHING_WRITTEN)
 
 
-async def _fresh_plan(session: Session, api: Api, pair: PairView, everything: bool, patience: float | None) -> PlanView:
-    run = await succeeded(session, api, await api.ask(pair.id, "preview", session.by), _stay(patience, PATIENCE_S))
+async def _fresh_plan(
+    session: Session, api: Api, pair: PairView, everything: bool, patience: float | None, emptied: bool
+) -> PlanView:
+    request = {"confirm_emptied": True} if emptied else {}
+    run_id = await api.ask(pair.id, "preview", session.by, request)
+    run = await succeeded(session, api, run_id, _stay(patience, PATIENCE_S))
     if run.plan_id is None:
         raise Failure("The preview made no plan", next_step="Preview again.")
     return await api.plan(run.plan_id, limit=None if everything else LOOKED_AT)
@@ -159,6 +169,7 @@ def sync(
     ] = False,
     everything: All = False,
     patience: Patience = None,
+    confirm_emptied: Emptied = False,
 ) -> None:
     """Preview afresh, ask, and apply: only what was shown is written."""
     session: Session = ctx.obj
@@ -172,11 +183,11 @@ def sync(
 
     async def work() -> Exit:
         async with session.pair(work=True) as (api, pair):
-            plan = await _fresh_plan(session, api, pair, everything, patience)
+            plan = await _fresh_plan(session, api, pair, everything, patience, confirm_emptied)
             _show(session, plan, pair, everything)
             chosen = await _chosen(api, plan, wish)
             if chosen and _agreed(session, len(chosen), yes):
-                return await _applied(session, api, pair, plan, chosen, wish)
+                return await _applied(session, api, pair, plan, wish)
         if chosen:
             session.screen.say("Nothing was applied.")
         session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
@@ -193,7 +204,7 @@ async def _chosen(api: Api, plan: PlanView, wish: Wish) -> list[str]:
     return [change.id for change in found if not (wish.without_money and change.kind in MONEY_KINDS)]
 
 
-def _agreed(session: Session, number: int, yes: bool) -> bool:
+def _agreed(session: Session, number: int, yes: bool, command: str = "tieout sync") -> bool:
     from bot.terminal.words import count
 
     if yes:
@@ -201,27 +212,29 @@ def _agreed(session: Session, number: int, yes: bool) -> bool:
     if not session.screen.interactive:
         raise Failure(
             f"{count(number, 'change')} wait{'s' if number == 1 else ''} for approval, and nobody can be asked here",
-            next_step="Look at the preview, then say tieout sync --yes.",
+            next_step=f"Look at the preview, then say {command} --yes.",
             code=Exit.PERSON,
         )
     return session.screen.confirm(f"Apply {count(number, 'change')}?")
 
 
-async def _applied(
-    session: Session, api: Api, pair: PairView, plan: PlanView, chosen: Sequence[str], wish: Wish
-) -> Exit:
+async def _applied(session: Session, api: Api, pair: PairView, plan: PlanView, wish: Wish) -> Exit:
     """Apply, and say how it ended."""
-    only = list(chosen) if wish.without_money else None
-    run_id = await api.apply(plan.id, plan.fingerprint, session.by, only=only, confirm_held=wish.confirm_held)
+    part: Literal["all", "without_money"] = "without_money" if wish.without_money else "all"
+    run_id = await api.apply(plan.id, plan.fingerprint, session.by, part, confirm_held=wish.confirm_held)
     run = await waited(session, api, run_id, wish.patience_s)
     changes = await api.changes(plan.id)
     questions = await api.conflicts(pair.id)
     session.screen.say(f"\n{report(run, changes, questions, pair)}")
+    notes = (await api.plan(plan.id, limit=1)).notes
+    for note in notes:
+        session.screen.say(note)
     session.screen.document(
         {
             "run": run.json(),
             "changes": [change.json() for change in changes],
             "conflicts": [question.json() for question in questions],
+            **({"notes": list(notes)} if plan.undoes is not None or notes else {}),
         }
     )
     return how_it_ended(run, changes, questions)
@@ -249,6 +262,54 @@ def how_it_ended(run: RunView, changes: Sequence[ChangeView], questions: Sequenc
     if "rejected" in states:
         return Exit.FAILED
     return Exit.PERSON if questions or states & {"held", "stale", "unknown", "intended"} else Exit.DONE
+
+
+def undo(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="The run's id or how it ends, as tieout history lists it; or last.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
+    confirm_held: Annotated[
+        bool, typer.Option("--confirm-held", help="Also apply what a guard holds; look at the preview first.")
+    ] = False,
+    everything: All = False,
+    patience: Patience = None,
+) -> None:
+    """Take a run back: preview its reverse, ask, and apply. What moved since is left as it is."""
+    session: Session = ctx.obj
+    wish = Wish(
+        yes=yes,
+        confirm_held=confirm_held,
+        without_money=False,
+        everything=everything,
+        patience_s=_stay(patience, APPLY_PATIENCE_S),
+    )
+
+    async def work() -> Exit:
+        async with session.pair(work=True) as (api, pair):
+            plan = await _reverse(session, api, pair, run, everything, patience)
+            _show(session, plan, pair, everything)
+            chosen = await _chosen(api, plan, wish)
+            if chosen and _agreed(session, len(chosen), yes, f"tieout undo {run}"):
+                return await _applied(session, api, pair, plan, wish)
+        if chosen:
+            session.screen.say("Nothing was taken back.")
+        session.screen.document({"plan": _plan_json(plan, everything), "run": None, "changes": []})
+        return Exit.PERSON if chosen or plan.held or plan.refused is not None else Exit.DONE
+
+    session.run(work, means=NOTHING_WRITTEN)
+
+
+async def _reverse(
+    session: Session, api: Api, pair: PairView, said: str, everything: bool, patience: float | None
+) -> PlanView:
+    """The plan that takes a run back."""
+    request = {"undoes": await api.run_meant(pair.id, said)}
+    drawn = await succeeded(
+        session, api, await api.ask(pair.id, "undo", session.by, request), _stay(patience, PATIENCE_S)
+    )
+    if drawn.plan_id is None:
+        raise Failure("The undo made no plan", next_step="Try again.")
+    return await api.plan(drawn.plan_id, limit=None if everything else LOOKED_AT)
 
 
 def history(

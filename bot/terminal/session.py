@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from worker.api import Api
     from worker.api.views import PairView
 
+UNREAD = 141  # and of one whose output nobody reads any more, as with `| head`
 STOPPED = 130  # what a shell says of a command that was stopped by Ctrl-C
 
 
@@ -39,6 +42,8 @@ class Session:
         except (KeyboardInterrupt, asyncio.CancelledError):
             self.screen.note("Stopped. What was written down goes on with the next tieout command.")
             code = STOPPED
+        except BrokenPipeError:
+            code = _nobody_reads()
         except Exception as error:  # noqa: BLE001  # the last border: a person gets words, never a stack trace
             code = self._failed(self._explained(error), means)
         raise typer.Exit(code)
@@ -80,3 +85,13 @@ async def _stoppable(work: Callable[[], Awaitable[Exit]]) -> Exit:
         with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await work()
+
+
+def _nobody_reads() -> int:
+    """Whoever read the output has seen enough. What is left of it goes nowhere, or the interpreter's own last flush
+    would say that the pipe is broken."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    return UNREAD

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from bot.story import headline, steps
 from bot.terminal.words import clipped, count, field_name, kind_name, moment, money, plain_money, value
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         PlanView,
         ReportView,
         SettledView,
+        StoryView,
         WaitingView,
     )
 
@@ -31,10 +33,11 @@ SHOWN = 20
 CELL = 44
 MONEY_KINDS = ("invoice", "credit_note", "payment")
 _POSTS = {"invoice": "to post", "credit_note": "to post", "payment": "to record"}
-_ACTS = {"update": "change", "void": "void", "delete": "delete", "archive": "make inactive:", "send": "send"}
+_ACTS = {"update": "change", "void": "void", "delete": "delete", "archive": "make inactive:", "send": "send",
+         "unlink": "unlink"}  # fmt: skip
 DONE_WORDS = {
     "create": "posted", "update": "changed", "void": "voided", "delete": "deleted", "archive": "made inactive",
-    "send": "sent",
+    "send": "sent", "unlink": "unlinked",
 }  # fmt: skip
 
 
@@ -67,15 +70,35 @@ def essence(plan: PlanView, pair: PairView) -> str:
     """One line that is enough by itself: the money, the changes, what needs a person, what is held back."""
     if plan.refused is not None:
         return f"Nothing is planned: {plan.refused}."
+    if plan.undoes is not None:
+        return _backwards(plan, pair)
     parts = [*_documents(plan, pair), *_other_changes(plan)]
     if plan.conflicts:
-        parts.append(f"{count(plan.conflicts, 'question')} {'needs' if plan.conflicts == 1 else 'need'} you.")
+        about = f" ({plan.asked_about:,} records)" if plan.asked_about > plan.conflicts else ""
+        parts.append(f"{count(plan.conflicts, 'question')} {'needs' if plan.conflicts == 1 else 'need'} you{about}.")
     held_back = sum(plan.waiting.values())
     if held_back:
         parts.append(f"{held_back:,} held back.")
     if plan.held:
         parts.append(f"{count(plan.held, 'change')} on hold.")
     return " ".join(parts) if parts else "In step: nothing to change."
+
+
+def _backwards(plan: PlanView, pair: PairView) -> str:
+    """`Undo of run_1m84: 1 invoice to void in QuickBooks. 2 customer changes. 1 left as it is.`"""
+    parts = [*_documents(plan, pair), *_other_changes(plan)]
+    if plan.held:
+        parts.append(f"{count(plan.held, 'change')} on hold.")
+    if plan.left_out:
+        parts.append(f"{plan.left_out:,} left as {'it is' if plan.left_out == 1 else 'they are'}.")
+    return f"Undo of {plan.undoes}: {' '.join(parts) or 'nothing to take back.'}"
+
+
+def _left(plan: PlanView) -> list[str]:
+    """What an undo leaves as it is, and why."""
+    rows = [[each.system, each.what, clipped(each.title, CELL), each.reason] for each in plan.left[:SHOWN]]
+    more = f"\n({len(rows)} of {plan.left_out:,})" if plan.left_out > len(rows) else ""
+    return [f"Left as it is:\n{indented(table(rows))}{more}"] if rows else []
 
 
 def _documents(plan: PlanView, pair: PairView) -> list[str]:
@@ -87,9 +110,16 @@ def _documents(plan: PlanView, pair: PairView) -> list[str]:
             continue
         verb = _POSTS[kind] if operation == "create" else f"to {_ACTS[operation].rstrip(':')}"
         where = f"{verb} in {titles[side]}."
-        sums = _sums(plan) if operation == "create" and plan.documents == number else ""
+        posts = sum(n for each, n in plan.counts.items() if each.split(".")[1] in ("invoice", "payment"))
+        sums = _sums(plan) if operation == "create" and kind != "credit_note" and posts == number else ""
+        sums = _credited(plan) if kind == "credit_note" and operation == "create" else sums
         said.append(f"{count(number, kind_name(kind))}{sums} {where}")
     return said
+
+
+def _credited(plan: PlanView) -> str:
+    parts = [f"{money(net, currency)} net" for currency, net in sorted(plan.credited.items())]
+    return f", {' and '.join(parts)}," if parts else ""
 
 
 def _sums(plan: PlanView) -> str:
@@ -120,7 +150,7 @@ def preview(plan: PlanView, pair: PairView, *, everything: bool = False) -> str:
         blocks.append(indented(table([row for change in shown for row in _rows(change)])))
     if len(shown) < total:
         blocks[-1] += f"\n  ({len(shown)} of {total:,}; --all shows everything)"
-    blocks += _why_waiting(plan, changes)
+    blocks += _why_waiting(plan, changes) if plan.undoes is None else [*_on_hold(plan, changes), *_left(plan)]
     return "\n\n".join(blocks)
 
 
@@ -165,12 +195,15 @@ def _because(field: FieldView, reason: str) -> str:
     return f"{reason}; overwrites {clipped(value(field.overwrites), CELL)}" if field.overwrites is not None else reason
 
 
-def _why_waiting(plan: PlanView, changes: Sequence[ChangeView]) -> list[str]:
-    blocks = []
+def _on_hold(plan: PlanView, changes: Sequence[ChangeView]) -> list[str]:
     guards = sorted({c.reason for c in changes if c.state == "held" and c.reason is not None})
-    if guards:
-        lines = "\n".join(f"  {reason}" for reason in guards)
-        blocks.append(f"On hold until a person confirms (tieout sync --confirm-held):\n{lines}")
+    command = "tieout sync" if plan.undoes is None else f"tieout undo {plan.undoes}"
+    lines = "\n".join(f"  {reason}" for reason in guards)
+    return [f"On hold until a person confirms ({command} --confirm-held):\n{lines}"] if guards else []
+
+
+def _why_waiting(plan: PlanView, changes: Sequence[ChangeView]) -> list[str]:
+    blocks = _on_hold(plan, changes)
     if plan.waiting:
         rows = [[f"{number:,}", clipped(reason, 100)] for reason, number in _largest(plan.waiting)]
         blocks.append(f"Held back (tieout waiting lists them):\n{indented(table(rows, align=('right', 'left')))}")
@@ -258,13 +291,30 @@ def card(conflict: ConflictView, pair: PairView) -> str:
     lines = [f"{conflict.number}  {conflict.title}: {conflict.reason}"]
     if conflict.what == "field":
         lines.append(indented(indented(table(_values(conflict)))))
+    if conflict.what == "everywhere":
+        return "\n".join([*lines, *_examples(conflict), *_answering(conflict, pair)])
     for number, candidate in enumerate(conflict.candidates, 1):
         score = f", {candidate.score}%" if candidate.score is not None else ""
         why = f": {', '.join(candidate.reasons)}" if candidate.reasons else ""
         lines.append(f"    {number}. {candidate.title} ({candidate.ref}{score}){why}")
-    lines.append(f"    asked {moment(conflict.opened_at, pair.time_zone)}")
-    lines.append(f"    tieout conflicts settle {conflict.number} {' | '.join(answers(conflict))}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_answering(conflict, pair)])
+
+
+def _answering(conflict: ConflictView, pair: PairView) -> list[str]:
+    by_hand = f"    put it right in {conflict.books_title} by hand, so that one of them stands, and leave it then"
+    return [
+        *([by_hand] if conflict.what == "half" else []),
+        f"    asked {moment(conflict.opened_at, pair.time_zone)}",
+        f"    tieout conflicts settle {conflict.number} {' | '.join(answers(conflict))}",
+    ]
+
+
+def _examples(conflict: ConflictView) -> list[str]:
+    """Some of the records that one question is about."""
+    rows = [[each.title, value(each.crm), value(each.books)] for each in conflict.candidates]
+    shown = indented(indented(table([["", conflict.crm_title, conflict.books_title], *rows])))
+    left = conflict.records - len(rows)
+    return [shown, f"    and {left:,} more"] if left else [shown]
 
 
 def _values(conflict: ConflictView) -> list[list[str]]:
@@ -301,11 +351,23 @@ def settled(view: SettledView, conflict: ConflictView, at: str, own: str | None 
         return f"{view.title}: a value changed since the question was asked, so nothing was decided. Preview again."
     if not view.first:
         return f"{view.title}: {view.by} was first, and decided {_decision(view.decision, conflict)}."
+    if conflict.what == "everywhere":
+        return f"{view.title}: {_decision(view.decision, conflict)} by {view.by}, {at}. {_then(view.decision)}"
+    if view.decision in ("reissue", "credit"):
+        return f"{view.title}: {_decision(view.decision, conflict)} by {view.by}, {at}. The next preview shows it."
     said = f"{own} set" if view.decision == "value" and own is not None else _decision(view.decision, conflict)
     return f"{view.title}: {said} by {view.by}, {at}. The next sync carries it out."
 
 
+def _then(decision: str) -> str:
+    if decision in ("crm", "books"):
+        return "The next preview shows what that changes."
+    return "tieout conflicts lists them."
+
+
 def _decision(decision: str, conflict: ConflictView) -> str:
+    if decision in ("crm", "books") and conflict.what == "everywhere":
+        return f"{conflict.crm_title if decision == 'crm' else conflict.books_title} kept everywhere"
     kept = {"crm": (conflict.crm_title, conflict.crm), "books": (conflict.books_title, conflict.books)}
     if decision in kept and conflict.what == "field":
         title, data = kept[decision]
@@ -316,6 +378,9 @@ def _decision(decision: str, conflict: ConflictView) -> str:
         "create": "to be made",
         "not-needed": "not needed",
         "leave": "left as it is",
+        "reissue": "to be credited and re-issued",
+        "credit": "to be credited",
+        "one-by-one": "to be looked at one by one",
     }.get(decision, decision)
 
 
@@ -336,7 +401,8 @@ def waiting(found: Sequence[WaitingView], pair: PairView) -> str:
 
 def reconciliation(view: ReportView, *, everything: bool = False) -> str:
     """Whether the month ties, then the short table or every bridge."""
-    return f"{view.headline}\n\n{indented(view.tables if everything else view.text)}"
+    trail = f"\n\nAudit trail: {view.trail}" if view.trail else ""
+    return f"{view.headline}\n\n{indented(view.tables if everything else view.text)}{trail}"
 
 
 # --------------------------------------------------------------------------- set up, history, audit
@@ -361,8 +427,14 @@ def paired(view: PairView) -> str:
     return (
         f"{pair_line(view)} are a pair now: {view.name}, mapping version {view.mapping_version}.\n"
         f"Deals won before {view.cut_over} are never billed.\n"
-        "Nothing is written yet: tieout preview shows what would be."
+        f"{_asked(view)}Nothing is written yet: tieout preview shows what would be."
     )
+
+
+def _asked(view: PairView) -> str:
+    if view.asked == 0:
+        return ""
+    return f"{count(view.asked, 'question')} about fields that differ: tieout conflicts\n"
 
 
 _RUNS = {"done": "done", "failed": "failed", "waiting": "waits", "queued": "goes on later", "running": "is running"}
@@ -379,11 +451,12 @@ def history(found: Sequence[HistoryView], pair: PairView) -> str:
             h.run.requested_by,
             _RUNS.get(h.run.state, h.run.state),
             _tally(h),
+            h.run.id if h.run.outcome.get("done") else "",
             h.run.error or "",
         ]
         for h in found
     ]
-    return table(rows, headers=("When", "What", "By", "State", "Changes", ""))
+    return table(rows, headers=("When", "What", "By", "State", "Changes", "Run", ""))
 
 
 def _tally(entry: HistoryView) -> str:
@@ -398,10 +471,22 @@ def chains(found: Sequence[ChainView]) -> str:
         return "There is no audit trail yet: no pair."
     lines = []
     for chain in found:
-        if chain.broken_at is None:
+        if chain.reason is None:
             lines.append(
                 f"{chain.pair}: {count(chain.entries, 'entry', 'entries')}, the chain holds. Head {chain.head}"
             )
         else:
-            lines.append(f"{chain.pair}: the chain breaks at entry {chain.broken_at}: {chain.reason}")
+            where = f"breaks at entry {chain.broken_at}" if chain.broken_at else "holds, but not what stands beside it"
+            lines.append(f"{chain.pair}: the chain {where}: {chain.reason}")
+    return "\n".join(lines)
+
+
+def story(view: StoryView) -> str:
+    """What is on record about one record, oldest first."""
+    told = steps(view)
+    if not told:
+        return f"{headline(view.record)}\n\nNothing is on record about it: it was only read."
+    lines = [headline(view.record)]
+    for step in told:
+        lines += ["", f"{step.when}  {step.what}, {step.who(str)}", *(f"    {line}" for line in step.lines)]
     return "\n".join(lines)

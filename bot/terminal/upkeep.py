@@ -1,4 +1,4 @@
-"""Commands that keep the house: check, sandbox, worker, db, audit."""
+"""Commands that keep the house: check, sandbox, worker, db, keys."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 
+from bot.terminal.doors import Rotation
 from bot.terminal.screen import Exit, Failure
 from bot.terminal.session import Session
+from bot.terminal.words import count
 
 db = typer.Typer(help="The database.", no_args_is_help=True)
-audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
+keys = typer.Typer(help="The key that stored logins are encrypted with.", no_args_is_help=True)
 
 
 def check(ctx: typer.Context) -> None:
@@ -112,24 +115,41 @@ def upgrade(ctx: typer.Context) -> None:
     session.run(work, means="The database is as it was.")
 
 
-@audit.command("verify")
-def verify(ctx: typer.Context) -> None:
-    """Check every pair's audit chain from its first entry."""
+@keys.command("rotate")
+def rotate(ctx: typer.Context) -> None:
+    """Make a new encryption key and seal every stored login anew under it. Running workers go on; if it is
+    interrupted, the same command goes on with it."""
     session: Session = ctx.obj
 
     async def work() -> Exit:
-        from bot.terminal.tables import chains
-
-        async with session.api() as api:
-            found = await api.verify_audit()
-        session.screen.say(chains(found))
-        session.screen.document([view.json() for view in found])
-        if any(chain.broken_at is not None for chain in found):
+        done = await session.doors.rotate_keys(session.by)
+        session.screen.say(rotated(done))
+        session.screen.document(msgspec.to_builtins(done))
+        if done.lost:
             raise Failure(
-                "An audit trail does not hold",
-                means="What it says from that entry on cannot be relied on.",
-                next_step="Keep this database as evidence, and compare with the last backup.",
+                f"{count(len(done.lost), 'login')} cannot be opened with any key that is here",
+                means="They are kept as they are, and so are the old keys.",
+                next_step="Put back the key of that time and run this again, or connect those accounts anew.",
             )
         return Exit.DONE
 
-    session.run(work)
+    session.run(work, means="Every login can still be opened with the keys that are there.")
+
+
+def rotated(done: Rotation) -> str:
+    """What came of a rotation, and what is left to do. Pure."""
+    said = f"{count(done.resealed, 'login')} sealed anew."
+    if not done.given:
+        begun = "An interrupted rotation was brought to its end. " if done.resumed else ""
+        kept = "The old keys are kept." if done.lost else f"The new key is in {done.path}; keep a copy of it."
+        return f"{begun}{said} {kept}"
+    if done.keys > 1:
+        left = "the first key alone" if not done.lost else "all its keys until then"
+        return f"{said} They open with the first key of TIEOUT_KEY; set it to {left} and restart."
+    return (
+        "The key comes from TIEOUT_KEY, so a new one is yours to make:\n"
+        "  python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'\n"
+        "1. Set TIEOUT_KEY to NEW,OLD on every machine and restart tieout there.\n"
+        "2. Run tieout keys rotate again: it seals every login anew under the new key.\n"
+        "3. Set TIEOUT_KEY to NEW and restart."
+    )

@@ -1,4 +1,4 @@
-"""aiohttp routes: Slack in HTTP mode, health, metrics."""
+"""aiohttp routes: Slack in HTTP mode, vendors' webhooks, health, metrics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.post import Sender
+from bot.web.vendors import Hooks
 from worker.api import Messages
 
 EVENTS = "/slack/events"
@@ -44,9 +45,11 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def create_web(app: AsyncApp | None, messages: Messages, metrics: Metrics, ready: Ready) -> web.Application:
-    """The routes. `app` None: Socket Mode brings Slack's requests, and only health and metrics are served. `ready`
-    says why the bot cannot work at the moment; None: it can."""
+def create_web(
+    app: AsyncApp | None, messages: Messages, metrics: Metrics, ready: Ready, hooks: Hooks | None = None
+) -> web.Application:
+    """The routes. `app` None: Socket Mode brings Slack's requests, and only the others are served. `ready` says why
+    the bot cannot work at the moment; None: it can."""
 
     async def slack(request: web.Request) -> web.Response:
         with metrics.acknowledged.time():
@@ -69,6 +72,8 @@ def create_web(app: AsyncApp | None, messages: Messages, metrics: Metrics, ready
     made.router.add_get("/healthz", healthz)
     made.router.add_get("/readyz", readyz)
     made.router.add_get("/metrics", figures)
+    if hooks is not None:
+        hooks.serve(made, metrics.registry)
     return made
 
 

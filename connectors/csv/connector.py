@@ -40,7 +40,7 @@ from connectors.kit.contract import (
     Wanted,
     Write,
 )
-from connectors.kit.errors import BadSettings
+from connectors.kit.errors import BadSettings, TryLater
 
 _CUSTOMER_AT: dict[Kind, str] = {
     Kind.DEAL: "sold_to",
@@ -200,6 +200,8 @@ class Csv(Connector):
             return [NotSent(f"The file cannot be written: {error.strerror}.") for _ in writes]
         except BadSettings as error:
             return [NotSent(error.message, next="allow") for _ in writes]
+        except TryLater as error:
+            return [NotSent(error.message) for _ in writes]
         return [NotSent("Somebody else keeps changing the file.", wait_s=5) for _ in writes]
 
     def _attempt(self, writes: tuple[Write, ...]) -> list[Outcome]:
@@ -215,10 +217,11 @@ class Csv(Connector):
         return [_done(stored, answer) if isinstance(answer, str) else answer for answer in answers]
 
     def _stored(self, kind: Kind) -> Mapping[str, AnyRecord]:
-        """What stands in the file after a write; nothing if somebody has made it unreadable since."""
+        """What stands in the file after a write; nothing if it has become unreadable since: the write is done all the
+        same."""
         try:
             loaded = self._load_now(kind)
-        except BadSettings:
+        except (BadSettings, TryLater):
             return {}
         return loaded.reading.records if loaded is not None else {}
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from connectors.csv.layout import bad, did_you_mean
+from connectors.kit.errors import TryLater
 
 if sys.platform != "win32":
     import fcntl
@@ -91,8 +92,10 @@ def _bytes_of(path: Path) -> bytes:
     except FileNotFoundError:
         near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         bad(f"There is no file {path.name} in {path.parent}.{did_you_mean(path.name, near)}")
-    except OSError as error:
+    except (PermissionError, IsADirectoryError) as error:
         bad(f"{path.name} cannot be read: {error.strerror}.")
+    except OSError as error:  # a disk or a share that is away for a moment
+        raise TryLater(f"{path.name} cannot be read: {error.strerror}", system="csv", operation="read") from error
 
 
 def _decoded(path: Path, data: bytes, encoding: str | None) -> tuple[str, str]:

@@ -28,8 +28,8 @@ from connectors.hubspot.wire import (
 )
 from connectors.hubspot.wire import Properties as PropertyList
 from connectors.kit.contract import Deps, Renew, Token
-from connectors.kit.errors import Gone, Refused
-from connectors.kit.http import Answer, Http, Limit, Pace, Told
+from connectors.kit.errors import Gone, TryLater
+from connectors.kit.http import Answer, Http, Limit, Pace, Told, budget_for
 
 Filter = Mapping[str, Any]
 T = TypeVar("T")
@@ -59,21 +59,21 @@ class Api:
     """One account's calls. `told_ms` is the vendor's time (ms) at the last answer."""
 
     def __init__(self, deps: Deps, *, base_url: str, burst: int, renew: Renew | None, deadline_s: float) -> None:
-        def http(limits: Sequence[Limit]) -> Http:
+        def http(name: str, limit: Limit) -> Http:
             return Http(
                 deps,
                 system="hubspot",
                 base_url=base_url,
                 authorise=authorise,
                 renew=renew,
-                pace=Pace(limits if deps.paced else (), deps.clock, told=told_limits),
+                pace=Pace((), deps.clock, told=told_limits, budget=budget_for(deps, name, [limit])),
                 explain=explain,
                 request_id_header="X-HubSpot-Correlation-Id",
                 deadline_s=deadline_s,
             )
 
-        self._http = http([Limit(burst, 10)])
-        self._search_http = http([Limit(vendor.SEARCHES_PER_S, 1)])
+        self._http = http("calls", Limit(burst, 10))
+        self._search_http = http("searches", Limit(vendor.SEARCHES_PER_S, 1))
         self.told_ms: int | None = None
 
     def _heard(self, answer: Answer) -> Answer:
@@ -256,9 +256,10 @@ class Api:
 
 
 def highest_id(records: Sequence[Rec], before: str) -> str:
-    """The id to go on from. A page that does not lie behind `before` would make the walk go round for ever."""
+    """The id to go on from. A page that does not lie behind `before` is an answer to another question (a proxy's old
+    one), and would make the walk go round: it is asked for later, from where the walk stood."""
     ids = [int(rec.id) for rec in records]
     if min(ids) <= int(before):
         said = f"the search answered id {min(ids)} although it was asked for ids above {before}"
-        raise Refused(said, system="hubspot", operation="search")
+        raise TryLater(said, system="hubspot", operation="search")
     return str(max(ids))

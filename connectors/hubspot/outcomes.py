@@ -128,9 +128,11 @@ def denied(fault: Fault, item: Sent, request_id: str | None) -> Denied:
 
 def refused_batch(fault: Fault, items: Sequence[Sent], request_id: str | None) -> list[Outcome]:
     """A whole batch was refused and nothing of it written: the items the error names are denied, the others were
-    not sent and may go again at once. If nobody is named, all are denied, since the same batch would be refused
-    again."""
+    not sent and may go again at once. If nobody is named, they go again in smaller batches until the one that is to
+    blame stands alone."""
     blamed = _blamed(fault, items)
+    if not blamed and len(items) > 1:
+        return [NotSent(reason(fault), next="fewer", request_id=request_id)] * len(items)
     if not blamed:
         return [denied(fault, item, request_id) for item in items]
     spared = NotSent("HubSpot refused the batch because of another record.", wait_s=0, request_id=request_id)

@@ -125,7 +125,6 @@ KINDS = {
         search_delay_s=INDEX_DELAY_S,
         delta="time",
         overlap_s=OVERLAP_S,
-        settles_s=60,
         writable=_COMMON_CUSTOMER | {"website", "emails.general"},
     ),
     Kind.ITEM: KindFacts(
@@ -140,7 +139,6 @@ KINDS = {
         search_delay_s=INDEX_DELAY_S,
         delta="time",
         overlap_s=OVERLAP_S,
-        settles_s=60,
         writable=frozenset({"name", "sku", "description", "price", "cost"}),
     ),
     Kind.DEAL: KindFacts(
@@ -155,7 +153,6 @@ KINDS = {
         search_delay_s=INDEX_DELAY_S,
         delta="time",
         overlap_s=OVERLAP_S,
-        settles_s=60,
         writable=frozenset({"name"}),
     ),
 }

@@ -15,7 +15,7 @@ from connectors.hubspot.reading import Reader
 from connectors.hubspot.vendor import COMPANY, CONTACT, MARKER, PRODUCT, CrmObject
 from connectors.hubspot.wire import Batch, Fault, Rec
 from connectors.kit.contract import Act, Create, Denied, Done, InDoubt, NotSent, Outcome, Update, Write
-from connectors.kit.errors import ConnectorError, NotAllowed, Reconnect, Refused, Unsupported
+from connectors.kit.errors import ConnectorError, Doubtful, NotAllowed, Reconnect, Refused, Unsupported
 from connectors.kit.http import Answer
 
 
@@ -121,6 +121,8 @@ class Writer:
                 return {item.trace: unready for item in ready.sent}
         try:
             answer = await self._api.write(ready.crm_object, ready.verb, ready.inputs())
+            if ready.verb == "archive" and answer.status != 204:
+                raise Doubtful("an answer to an archive of no known shape", request_id=_id(answer))
             if ready.verb == "archive":
                 return {s.trace: Done(ref_of(ready.crm_object, s.id), None, None, _id(answer)) for s in ready.sent}
             return await self._outcomes(ready, answer, answer.json(Batch))

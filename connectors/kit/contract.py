@@ -10,13 +10,16 @@ import abc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from connectors.canon.fields import Value
 from connectors.canon.records import AnyRecord, Kind
 from connectors.canon.values import Money
+
+if TYPE_CHECKING:
+    from connectors.kit.http.pace import Budgets
 
 Side: TypeAlias = Literal["crm", "books"]
 
@@ -73,6 +76,7 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     overlap_s           how far a cursor reaches back over what it has seen
     tombstones          deletions are told; otherwise two complete scans and a read by id
     writable            canonical paths that an update may set
+    credits_invoices    credit notes: made with the allocations that they name
     """
 
     operations: frozenset[Operation] = frozenset()
@@ -93,6 +97,7 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     overlap_s: float = 0
     tombstones: bool = True
     writable: frozenset[str] = frozenset()
+    credits_invoices: bool = True
 
 
 class PrivateToken(msgspec.Struct, frozen=True, tag="token"):
@@ -240,10 +245,11 @@ class Moved(msgspec.Struct, frozen=True, tag="moved"):
 
 
 class NotSent(msgspec.Struct, frozen=True, tag="not_sent"):
-    """Surely nothing happened, and the record is not to blame: wait `wait_s`, or reconnect, or get the right."""
+    """Surely nothing happened, and the record is not to blame: wait `wait_s`, or reconnect, or get the right. `fewer`:
+    the whole batch was refused because of one of its writes, and nothing tells which: send fewer of them at once."""
 
     reason: str
-    next: Literal["wait", "reconnect", "allow"] = "wait"
+    next: Literal["wait", "reconnect", "allow", "fewer"] = "wait"
     wait_s: float | None = None
     request_id: str | None = None
 
@@ -422,7 +428,8 @@ class Calls(Protocol):
 class Deps(msgspec.Struct, frozen=True, kw_only=True):
     """What the house hands a connector. `session` is an aiohttp.ClientSession; `lane` decides how much of the
     rate budget may be used (bulk leaves a fifth to realtime). `paced` False: a sandbox without limits is at the
-    other end, and calls need not be spread."""
+    other end, and calls need not be spread. `budget` makes the connection's rate budgets, which all who open it share
+    (None: each connector counts its own calls)."""
 
     session: Any
     tokens: Tokens
@@ -430,6 +437,7 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     calls: Calls
     lane: Literal["realtime", "bulk"] = "realtime"
     paced: bool = True
+    budget: Budgets | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     trims           texts lose their outer blanks when stored
     rewrites        path -> what the vendor does to the value by itself within `settles_s` of our write: `upper`
                     (equal by canonical key) or `stamp` (another value)
+    all_or_nothing  a batch with one bad write is refused whole, and not a word of which it is
     repeat          what a repeated create does, where it is not what `unique_names` says
     rates           home currency units for one foreign unit: the books' rate of the day
     tax_rates       tax code -> percent; tax is rounded by document on the net of each code
@@ -49,6 +50,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     page: int = 100
     batch_read: int = 100
     batch_write: int = 10
+    all_or_nothing: bool = False
     repeat: Mapping[Kind, Repeat] = {}
     numbering: Literal["books", "caller"] = "books"
     home_currency: str = "USD"

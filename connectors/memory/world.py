@@ -18,7 +18,7 @@ import msgspec
 from connectors.canon.fields import Value, read, with_fields
 from connectors.canon.records import AnyRecord, Kind, Payment, kind_of
 from connectors.canon.values import ABSENT
-from connectors.kit.contract import Clock, Create, Denied, Done, Event, Facts, Outcome, Replay, Write
+from connectors.kit.contract import Clock, Create, Denied, Done, Event, Facts, NotSent, Outcome, Replay, Write
 from connectors.memory.faults import Call, Fault, Script
 from connectors.memory.journal import (
     Answered,
@@ -311,12 +311,19 @@ class MemoryWorld:
         remembered = self._remembered(writes, key)
         if remembered is not None:
             return list(remembered)
+        if self.knobs.all_or_nothing and len(writes) > 1 and self._spoils(writes):
+            return [NotSent("The batch was refused.", next="fewer") for _ in writes]
         outcomes = [carry_out(self, write) for write in writes]
         for write, outcome in zip(writes, outcomes, strict=True):
             self._plan_rewrites(write, outcome)
         if self._memory_s(writes) is not None:
             self.commit(Answered(self.now, key, tuple(outcomes)))
         return outcomes
+
+    def _spoils(self, writes: tuple[Write, ...]) -> bool:
+        """Whether one of these would be refused: tried on a copy."""
+        trial = self.copy()
+        return any(isinstance(carry_out(trial, write), Denied) for write in writes)
 
     def _memory_s(self, writes: tuple[Write, ...]) -> int | None:
         kinds = {kind_of(w.record) for w in writes if isinstance(w, Create)}

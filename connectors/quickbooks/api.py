@@ -11,9 +11,9 @@ from typing import Any
 
 from connectors.kit.contract import Clock, Deps, Renew, Token
 from connectors.kit.errors import Doubtful, Refused, TryLater
-from connectors.kit.http import Answer, Budget, Http, Limit, Pace
+from connectors.kit.http import Answer, Budget, Http, Limit, Pace, budget_for
 from connectors.kit.http import Told as TheirCount
-from connectors.kit.http.pace import Lane, MemoryBudget
+from connectors.kit.http.pace import Lane
 from connectors.quickbooks import query as q
 from connectors.quickbooks.faults import explain, explained, faults_in
 from connectors.quickbooks.vendor import (
@@ -79,7 +79,16 @@ class BatchBudget:
 
     async def take(self, lane: Lane) -> float:
         wait = await self._calls.take(lane)
-        return wait if wait > 0 else await self._batches.take(lane)
+        if wait > 0:
+            return wait
+        wait = await self._batches.take(lane)
+        if wait > 0:
+            await self._calls.arrived()
+        return wait
+
+    async def arrived(self) -> None:
+        await self._calls.arrived()
+        await self._batches.arrived()
 
     async def rest(self, seconds: float) -> None:
         await self._calls.rest(seconds)
@@ -94,9 +103,9 @@ class Api:
     def __init__(self, deps: Deps, *, base_url: str, realm_id: str, renew: Renew, page: int) -> None:
         self.told = Told(deps.clock)
         self.page = page
-        per_calls = [Limit(*CALLS_PER_SECOND), Limit(*CALLS_PER_MINUTE)] if deps.paced else []
-        calls = MemoryBudget(per_calls, deps.clock, REALTIME_SHARE)
-        batches = MemoryBudget([Limit(*BATCHES_PER_MINUTE)] if deps.paced else [], deps.clock, REALTIME_SHARE)
+        per_calls = [Limit(*CALLS_PER_SECOND), Limit(*CALLS_PER_MINUTE)]
+        calls = budget_for(deps, "calls", per_calls, REALTIME_SHARE)
+        batches = budget_for(deps, "batches", [Limit(*BATCHES_PER_MINUTE)], REALTIME_SHARE)
         address = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
         self._http = _http(deps, address, renew, calls)
         self._batches = _http(deps, address, renew, BatchBudget(calls, batches))
@@ -121,7 +130,11 @@ class Api:
     async def query(self, statement: str, entity: str) -> list[Wire]:
         """The rows of a query; none where QuickBooks leaves the key out."""
         data = await self._get("/query", f"query {entity}", {"query": statement})
-        return parts(part(data, "QueryResponse"), entity)
+        response = part(data, "QueryResponse")
+        if entity not in response and any(isinstance(rows, list) for rows in response.values()):
+            said = f"it was asked for {entity} and answered another question"  # a proxy's old answer: no end of a list
+            raise TryLater(said, system=SYSTEM, operation=f"query {entity}")
+        return parts(response, entity)
 
     async def count(self, statement: str, entity: str) -> int:
         data = await self._get("/query", f"count {entity}", {"query": statement})

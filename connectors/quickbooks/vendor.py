@@ -15,6 +15,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from connectors.canon.records import Kind
 from connectors.kit.contract import PACE, Facts, KindFacts, OAuth, Operation, Replay, Setting
 
@@ -129,7 +131,6 @@ def _kind(*operations: Operation, marker: str | None = None, writable: frozenset
         repeat=_REPLAY,
         marker=marker,
         lands_within_s=CALL_DEADLINE_S,
-        settles_s=5,
         optimistic_lock=True,
         rounding="document",
         delta="time",
@@ -168,7 +169,11 @@ FACTS: Final = Facts(
         Kind.INVOICE: _kind(
             "create", "update", "void", "delete", "send", marker="PrivateNote", writable=INVOICE_WRITABLE
         ),
-        Kind.CREDIT_NOTE: _kind("create", "update", "delete", "send", marker="PrivateNote", writable=CREDIT_WRITABLE),
+        # A credit memo is brought to its invoice by a payment of zero, which is another call: it is made unapplied.
+        Kind.CREDIT_NOTE: msgspec.structs.replace(
+            _kind("create", "update", "delete", "send", marker="PrivateNote", writable=CREDIT_WRITABLE),
+            credits_invoices=False,
+        ),
         Kind.PAYMENT: _kind("create", "void", "delete", marker="PrivateNote"),
     },
     rates=(CALLS_PER_SECOND, CALLS_PER_MINUTE),

@@ -109,7 +109,7 @@ def test_the_story_ends_well_and_says_so_in_figures(tmp_path: Path) -> None:
         k: said["company"][k] for k in ("customers", "deals", "invoices")
     }
     assert said["preview"]["creates"] + said["preview"]["updates"] == said["applied"]
-    assert (6, 6) == (said["conflicts_opened"], said["conflicts_resolved"])
+    assert (4, 4) == (said["conflicts_opened"], said["conflicts_resolved"])
     assert 0 < said["calls"]["floor"] <= said["calls"]["made"]
     assert "0.00" == said["reconciliation"]["unexplained"]
     assert 0 < said["reconciliation"]["discrepancies"] < said["reconciliation"]["agreed"]

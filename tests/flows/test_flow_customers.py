@@ -12,6 +12,7 @@ from connectors.memory.vendor import Knobs
 from tests.flows.conftest import Open
 from tests.flows.rig import Rig, mapping, told
 from worker.api import Problem
+from worker.store import mirror
 
 C = Kind.CUSTOMER
 HERE, THERE = "+1 212 555 0100", "+1 212 555 0199"
@@ -86,12 +87,13 @@ async def test_an_empty_side_is_filled_when_first_linked(rig: Rig) -> None:
 
 
 async def test_two_values_that_were_never_compared_are_asked_about(rig: Rig) -> None:
-    """Unbased and different: nobody's value is overwritten, whoever has the authority."""
+    """Unbased and different: nobody's value is overwritten, unless the mapping says by name who wins."""
     rig.crm.add(told("Acme", phone=HERE, emails={"general": "a@acme.com"}))
-    rig.books.add(told("Acme", phone=THERE, emails={"general": "b@acme.com"}))
+    books = rig.books.add(told("Acme", phone=THERE, emails={"general": "b@acme.com"}))
     await rig.preview()
-    asked = await rig.conflicts()
-    assert (0, {HERE, "a@acme.com"}) == (rig.plan.changes, {c.crm for c in asked})
+    (change,) = await rig.changes()
+    assert (HERE, THERE) == ((await rig.question()).crm, rig.see(rig.books, books).phone)
+    assert [("emails.general", "a@acme.com", "b@acme.com")] == [(f.path, f.after, f.overwrites) for f in change.fields]
 
 
 async def test_a_field_that_is_mapped_later_is_compared_then(rig: Rig) -> None:
@@ -440,3 +442,55 @@ async def test_saboteur_one_base_for_both_sides_would_never_settle(opened: Open)
         own_for_each = merge(rule, typed, stored, Base(crm=typed, books=stored))
         assert isinstance(one_for_both, Take) and "agree" == own_for_each.__struct_config__.tag
         assert (crm, books) == ("c1", "c1")
+
+
+# --------------------------------------------------------------------------- a vendor that settles late
+
+
+async def answered_otherwise(rig: Rig, books: str) -> None:
+    """The books' answer to our write was not what it shows since: it had still been at work on it."""
+    from worker.store.tables import bases
+
+    async with rig.db.write() as tx:
+        await tx.run(bases.update().where(bases.c.rule == "notes:notes").values(books='"(being checked)"'))
+        await mirror.mark_dirty(tx, [mirror.Listener(rig.pair.id, "books")], [(C, books)])
+
+
+@pytest.mark.parametrize(
+    ("settles_s", "late_s", "asked"),
+    [(30.0, 0.0, []), (0.0, 0.0, ["field"]), (30.0, 60.0, ["field"])],
+    ids=["within its time", "not declared", "too late"],
+)
+async def test_what_settles_to_what_we_sent_within_its_time_is_no_edit(
+    opened: Open, settles_s: float, late_s: float, asked: list[str]
+) -> None:
+    """So an edit on the other side meanwhile is no conflict. Without a declared time, or after it, it is one."""
+    async with opened(books=Knobs(settles_s=settles_s)) as rig:
+        await rig.pair_up(mapping())
+        crm, books = await rig.linked("Acme", notes="old")
+        rig.crm.edit(C, crm, notes="new")
+        await rig.done()
+        await answered_otherwise(rig, books)
+        if late_s:
+            rig.pass_time(late_s)
+            rig.books.edit(C, books, website="acme.example")
+        rig.crm.edit(C, crm, notes="newer")
+        await rig.done()
+        assert asked == [question.what for question in await rig.conflicts()]
+        assert ("new" if asked else "newer") == rig.see(rig.books, books).notes
+        await rig.preview()
+        assert 0 == rig.plan.changes
+
+
+async def test_settling_late_writes_nothing_and_moves_the_base(opened: Open) -> None:
+    """Nobody edited anything: nothing is planned, and the next look does not find it again."""
+    async with opened(books=Knobs(settles_s=30)) as rig:
+        await rig.pair_up(mapping())
+        crm, books = await rig.linked("Acme", notes="old")
+        rig.crm.edit(C, crm, notes="new")
+        await rig.done()
+        await answered_otherwise(rig, books)
+        writes = rig.writes()
+        for _ in range(2):
+            await rig.preview()
+            assert (0, writes, [], []) == (rig.plan.changes, rig.writes(), await rig.dirty(), await rig.conflicts())

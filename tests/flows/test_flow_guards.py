@@ -6,13 +6,18 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.canon.records import Kind
-from tests.flows.rig import Rig, deal, mapping, name, told
+from connectors.canon.values import Money
+from connectors.memory.vendor import Knobs
+from tests.flows.conftest import Open
+from tests.flows.rig import PAID_FIELDS, Rig, deal, mapping, name, payment, told
 
 C, I = Kind.CUSTOMER, Kind.INVOICE
 ALWAYS = {"create": {"books": "always", "crm": "never"}}
+UNLESS = "without somebody's confirmation"
 
 
 async def many(rig: Rig, number: int = 40, **guards: Any) -> list[str]:
@@ -42,7 +47,7 @@ async def test_an_unusual_share_is_held_until_somebody_confirms(rig: Rig) -> Non
     edit(rig, refs[:26], notes="new")
     plan = await rig.preview()
     (reason,) = {c.reason for c in await rig.changes()}
-    assert (0, 26, "guard: 26 customers would be changed in the books within 24 hours; the limit is 25") == (
+    assert (0, 26, f"guard: 26 of 40 customers in the books would change within 24 hours; at most 25 {UNLESS}") == (
         plan.changes, plan.held, reason,
     )  # fmt: skip
     await rig.apply()
@@ -83,9 +88,8 @@ async def test_emptying_a_field_on_many_is_held(rig: Rig) -> None:
     refs = await many(rig)
     edit(rig, refs[:11], notes=None)
     await rig.preview()
-    assert {"guard: notes would be emptied on 11 customers in the books within 24 hours; the limit is 10"} == {
-        c.reason for c in await rig.changes()
-    }
+    said = f"guard: notes would be emptied on 11 of 40 customers in the books within 24 hours; at most 10 {UNLESS}"
+    assert {said} == {c.reason for c in await rig.changes()}
 
 
 async def test_removals_are_held_from_the_sixth_on(rig: Rig) -> None:
@@ -98,7 +102,70 @@ async def test_removals_are_held_from_the_sixth_on(rig: Rig) -> None:
         rig.crm.delete(C, ref)
     plan = await rig.preview()
     assert (0, 6, 20) == (plan.changes, plan.held, len(rig.names(rig.books)))
-    assert "6 customers would be removed in the books" in str((await rig.changes())[0].reason)
+    assert "6 of 20 customers in the books would be removed" in str((await rig.changes())[0].reason)
+
+
+async def test_a_record_counts_once_however_often_it_changes(rig: Rig) -> None:
+    """Twenty records edited twice a day are twenty."""
+    refs = await many(rig)
+    for notes in ("new", "newer"):
+        edit(rig, refs[:20], notes=notes)
+        await rig.done()
+    assert 20 == noted(rig, "newer")
+
+
+async def billed(rig: Rig, number: int) -> list[str]:
+    """Won deals of one customer, and their invoices; nothing was marked in the CRM yet."""
+    acme = rig.crm.add(told("Acme"))
+    refs = [rig.crm.add(deal(acme, name=f"Deal {n}")) for n in range(number)]
+    await rig.done()
+    return refs
+
+
+async def test_the_first_marks_on_deals_are_no_unusual_change(both: Rig) -> None:
+    """Thirty deals are billed, their empty fields filled with what the books say: Tieout alone writes those."""
+    refs = await billed(both, 30)
+    plan = await both.preview()
+    await both.apply()
+    marked = [both.see(both.crm, ref, Kind.DEAL).properties["invoice_status"] for ref in refs]
+    assert ({"crm.deal.update": 30}, 0, ["open"] * 30) == (plan.counts, plan.held, marked)
+
+
+async def test_marks_that_change_afterwards_count(rig: Rig) -> None:
+    """All of them paid in one night: somebody looks at that first."""
+    refs = await billed(rig, 30)
+    await rig.done()
+    for paid in rig.invoices():
+        rig.books.add(payment(str(paid.customer), paid.ref, "100.00"))
+    plan = await rig.preview()
+    (reason,) = {c.reason for c in await rig.changes()}
+    assert (0, 30, f"guard: 30 of 30 deals in the CRM would change within 24 hours; at most 25 {UNLESS}") == (
+        plan.changes, plan.held, reason,
+    )  # fmt: skip
+    assert 30 == len(refs)
+
+
+async def test_marks_over_what_a_person_typed_count(rig: Rig) -> None:
+    """The fields were not empty: what stood there is shown, and a guard looks at it."""
+    acme = rig.crm.add(told("Acme"))
+    typed = dict.fromkeys(PAID_FIELDS) | {"invoice_status": "sent by fax"}
+    for n in range(30):
+        rig.crm.add(deal(acme, name=f"Deal {n}", properties=typed))
+    await rig.done()
+    plan = await rig.preview()
+    assert (0, 30) == (plan.changes, plan.held)
+
+
+async def test_saboteur_counting_first_marks_holds_the_first_write_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If every update were a change, the first thirty deals would wait for somebody."""
+    from worker.engine import guard
+
+    await billed(rig, 30)
+    monkeypatch.setattr(guard, "tallied", lambda change: ["changed"] if change.operation == "update" else [])
+    plan = await rig.preview()
+    assert (0, 30) == (plan.changes, plan.held)
 
 
 async def test_creates_are_no_changes(rig: Rig) -> None:
@@ -206,6 +273,36 @@ async def test_alone_only_under_the_limit(rig: Rig, amounts: list[str], alone: i
     if not alone:
         plan = await rig.api.current_plan(rig.pair.id)
         assert plan is not None and {"USD": Decimal("1200.00")} == plan.net
+
+
+async def test_the_limit_counts_what_went_alone_within_a_day(rig: Rig) -> None:
+    """Many small plans are one large one; the next day it begins anew."""
+    limit = {"guards": {"approvals": {"over": 1000, "currency": "USD", "approvers": 1}}}
+    flows: dict[str, Any] = {name: {"apply": "auto"} for name in ("customers", "invoices", "payments", "items")}
+    await rig.pair_up(mapping(head=limit, **flows))
+    acme = rig.crm.add(told("Acme"))
+    alone = []
+    for n in range(3):
+        rig.crm.add(deal(acme, "400.00", name=f"Deal {n}"))
+        await rig.run("sync")
+        alone.append(len(rig.invoices()))
+    rig.pass_time(timedelta(hours=25).total_seconds())
+    await rig.run("sync")
+    assert ([1, 2, 2], 3) == (alone, len(rig.invoices()))
+
+
+async def test_what_the_limit_does_not_measure_does_not_go_alone(opened: Open) -> None:
+    """A limit in dollars says nothing about pounds: somebody approves those."""
+    limit = {"guards": {"approvals": {"over": 1000, "currency": "USD", "approvers": 1}}}
+    flows: dict[str, Any] = {name: {"apply": "auto"} for name in ("customers", "invoices", "payments", "items")}
+    async with opened(books=Knobs(rates={"GBP": Decimal("1.3")})) as rig:
+        await rig.pair_up(mapping(head=limit, **flows))
+        rig.books.add(told("Acme", currency="GBP", emails={"general": "a@acme.example"}))
+        acme = rig.crm.add(told("Acme", emails={"general": "a@acme.example"}))
+        rig.crm.add(msgspec.structs.replace(deal(acme), amount=Money(Decimal(50), "GBP")))
+        await rig.run("sync")
+        plan = await rig.api.current_plan(rig.pair.id)
+        assert plan is not None and ({"books.invoice.create": 1}, []) == (plan.counts, rig.invoices()), plan.waiting
 
 
 async def test_alone_stops_at_a_guard(rig: Rig) -> None:

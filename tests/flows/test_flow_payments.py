@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from connectors.canon.records import Allocation, CreditNote, InvoiceLine, Kind
 from connectors.memory.faults import Fault
 from tests.flows.rig import PAID_FIELDS, Rig, deal, mapping, payment, told
@@ -170,3 +172,37 @@ async def test_a_payment_field_that_is_mapped_later_is_written_for_what_was_bill
     await rig.pair_up(mapping())
     await rig.settled()
     assert ("open", "0.00", "100.00", None) == marked(rig, won)
+
+
+async def test_a_mark_that_is_taken_back_each_time_is_held(rig: Rig) -> None:
+    """A workflow in the CRM sets it back, Tieout writes it, more than three times within the hour: then it waits, and
+    the preview names the field. An hour later it is written again."""
+    won, _, made = await billed(rig)
+    previews = []
+    for number in range(5):
+        rig.crm.edit(D, won, **{"properties.invoice_status": "to be billed"})
+        rig.books.edit(I, made, memo=f"edit {number}")
+        plan = await rig.preview()
+        previews.append((plan.changes, list(plan.waiting)))
+        await rig.apply()
+    held = (0, ["invoice status changed back and forth more than three times this hour"])
+    assert [(1, []), (1, []), (1, []), held, held] == previews
+    rig.pass_time(3700)
+    await rig.done()
+    assert "open" == marked(rig, won)[0]
+
+
+async def test_saboteur_without_the_breaker_a_workflow_is_fought_for_ever(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sync writes, each workflow takes back."""
+    from worker.usecases import scope
+
+    monkeypatch.setattr(scope, "flapping", lambda *_: False)
+    won, _, made = await billed(rig)
+    writes = rig.writes()
+    for number in range(8):
+        rig.crm.edit(D, won, **{"properties.invoice_status": "to be billed"})
+        rig.books.edit(I, made, memo=f"edit {number}")
+        await rig.done()
+    assert 8 == rig.writes() - writes

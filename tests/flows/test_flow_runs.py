@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.canon.records import Kind
+from connectors.memory.connector import Memory
 from connectors.memory.faults import Call
 from connectors.memory.world import WORLDS, MemoryWorld
 from tests.flows.conftest import Open
@@ -152,24 +153,27 @@ async def test_a_long_run_goes_on_in_slices(rig: Rig) -> None:
     assert (["queued", "done"], 45, 45) == ([states[0], states[-1]], len(rig.invoices()), len(set(nets(rig))))
 
 
-async def test_a_backfill_gives_way_to_a_button(rig: Rig) -> None:
-    """In the bulk lane, once somebody waits for the pair."""
+async def test_a_backfill_gives_way_to_a_button(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the bulk lane, once somebody waits for the pair; whoever pressed goes first, and the backfill afterwards."""
     await wins(rig, 45)
     run_id = await rig.api.apply(rig.plan.id, rig.plan.fingerprint, "tests", lane="bulk")
     waiting: list[str] = []
 
-    async def press() -> None:
-        waiting.append(await rig.api.ask(rig.pair.id, "preview", "tests"))
+    write = Memory.write
 
-    def slow(world: MemoryWorld, call: Call) -> None:
-        if call.point == "write":
-            rig.pass_time(6)
+    async def slow(self: Memory, writes: Sequence[Any], key: str) -> Any:
+        rig.pass_time(6)
+        if not waiting:
+            waiting.append(await rig.api.ask(rig.pair.id, "preview", "tests"))
+        return await write(self, writes, key)
 
-    rig.books.hooks.append(slow)
-    await press()
-    await runner.advance(rig.office, run_id, "bulk")
+    monkeypatch.setattr(Memory, "write", slow)
+    first = await runner.advance(rig.office, run_id, "bulk")
     assert ("queued", "queued") == tuple([(await rig.api.run(i)).state for i in (run_id, waiting[0])])
-    rig.books.hooks.clear()
+    assert [waiting[0], run_id] == [due for due, _ in first]
+    await runner.advance(rig.office, run_id, "bulk")
+    assert "queued" == (await rig.api.run(run_id)).state
+    assert "done" == (await rig.advance(waiting[0])).state
     run = await rig.advance(run_id)
     assert ({"done": 45}, 45) == (run.outcome, len(rig.invoices()))
 
@@ -213,9 +217,10 @@ async def test_everything_is_on_record(rig: Rig) -> None:
     async with rig.db.read() as tx:
         found = await audit.entries(tx, rig.pair.id)
         assert await audit.verify(tx, rig.pair.id) is None
-    actions = [entry["action"] for entry in found]
+    assert ["account.paired"] * 2 == [entry["action"] for entry in found[:2]]
+    actions = [entry["action"] for entry in found[2:]]
     assert ["mapping.saved", "plan.proposed", "plan.approved", "customer.create", "invoice.create"] == actions[:5]
-    made = found[4]
+    made = found[6]
     assert ("tests", f"books:invoice:{rig.one_invoice().ref}", True) == (
         made["actor"], made["subject"], bool(made["request_id"]),
     )  # fmt: skip

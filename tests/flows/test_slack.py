@@ -248,7 +248,7 @@ async def test_a_conflict_is_settled_with_a_button_and_written_at_once(bench: Be
     """The card says who kept what and that it was written; the message above counts down."""
     _crm, books = await card(bench)
     shown = await bench.until("Betatech, phone: both sides changed")
-    needs = await bench.until("1 record needs a decision")
+    needs = await bench.until("1 question needs a decision")
     assert shown.thread_ts == needs.ts
     await bench.presses("conflict.crm", shown)
     done = await bench.until(r"Betatech, phone: .*'s \+254 20 2710001 kept by @approver-1, 2026-11-10 .* Written to")

@@ -21,7 +21,7 @@ VIOLATIONS: list[tuple[str, str, str]] = [
     ("bot -> worker -> connectors, never back", "worker/bad_up.py", "bot"),
     *[
         ("bot sees worker through worker.api alone", f"bot/bad_{name}.py", f"worker.{name}")
-        for name in ("store", "engine", "usecases", "jobs", "reports", "vault", "queue")
+        for name in ("store", "engine", "usecases", "jobs", "reports", "vault", "queue", "house", "settings")
     ],
     ("bot never meets a vendor, but for the composition root", "bot/bad_vendor.py", "connectors.hubspot"),
     ("bot never meets a vendor, but for the composition root", "bot/bad_kit.py", "connectors.kit.errors"),

@@ -23,6 +23,11 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "engine 3, unbased": (
         "test_unbased_and_different_is_one_question",
         "test_a_field_that_is_mapped_later_is_compared_then",
+        "test_a_field_of_many_records_is_one_question",
+        "test_saving_a_mapping_asks_at_once",
+        "test_a_changed_value_map_asks_again_as_one",
+        "test_saboteur_a_question_for_each_record_floods_the_inbox",
+        "test_saboteur_an_answer_for_every_link_overwrites_an_edit",
     ),
     "engine 4, groups merge as one": (
         "test_an_address_is_one_value",
@@ -40,6 +45,17 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "engine 11, groups of changes": (
         "test_a_change_comes_back_as_it_was",
         "test_an_approval_covers_a_subset_never_more",
+        "test_what_is_left_out_takes_its_group_and_what_needs_it_along",
+        "test_a_group_is_held_whole",
+        "test_a_part_of_a_plan_is_never_half_of_a_group",
+        "test_saboteur_members_that_are_approved_one_by_one",
+        "test_the_old_invoice_moved_and_none_is_sent",
+        "test_a_refused_credit_note_takes_the_new_invoice_back",
+        "test_saboteur_without_compensation_two_documents_stand",
+        "test_what_cannot_be_taken_back_is_asked_about_until_somebody_closes_it",
+        "test_a_worker_that_dies_over_a_half_is_followed_by_another",
+        "test_a_group_of_which_one_stays_is_left_whole",
+        "test_an_undo_takes_back_both_or_none",
     ),
     "engine 12, how a repeat behaves": ("test_contract", "a_repeat_does_what_is_declared"),
     "engine 13, key and marker": ("test_keys_of_calls_differ_between_attempts", "the_marker_reads_back"),
@@ -63,14 +79,18 @@ SHAPES: dict[str, tuple[str, ...]] = {
         "test_a_voided_invoice_is_spent_and_not_billed_again",
         "test_saboteur_a_document_on_the_link_would_bill_again",
     ),
-    "engine 23, unique connections, one writer a field": (
+    "engine 23, unique connections, one writer a field, one rate budget": (
         "test_an_account_is_unique_in_the_table",
         "test_a_field_has_one_writing_pair",
+        "test_connectors_of_one_process_share_without_redis",
+        "test_two_processes_keep_to_one_limit",
+        "test_saboteur_a_budget_for_each_connector_is_over_the_limit",
     ),
     "engine 35, audit chain per pair": (
         "test_harm_is_found_where_it_was_done",
         "test_erasing_a_person_keeps_the_chain",
         "test_saboteur_a_chain_without_hashes_hides_a_change",
+        "test_saboteur_without_the_posted_heads_a_cut_off_trail_passes",
     ),
     "accounting 1, a deal gives rise to documents": (
         "test_a_won_deal_becomes_one_invoice",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
 from connectors.canon.records import Kind
 from tests.store.conftest import Place
+from worker.engine.questions import Question
 from worker.store import conflicts
-from worker.store.conflicts import Conflict, Decision, Question
+from worker.store.conflicts import Conflict, Decision
 from worker.store.database import Database
 
 
@@ -20,7 +23,7 @@ def question(ref: str = "c1", **more: Any) -> Question:
         "ref": ref,
         "title": ref,
         "reason": "both sides changed",
-        "fingerprint": "f1",
+        "crm": "f1",
         "rule": "phone:phone",
     }
     return Question(**{**said, **more})
@@ -39,8 +42,8 @@ async def opened(db: Database, place: Place) -> list[Conflict]:
 async def test_the_same_question_is_asked_once(db: Database, place: Place) -> None:
     """With the same inputs it keeps its number; with others it is another one, and the old is obsolete."""
     counted = [await ask(db, place, question()), await ask(db, place, question())]
-    counted.append(await ask(db, place, question(fingerprint="f2")))
-    assert ([1, 0, 1], [(2, "f2")]) == (
+    counted.append(await ask(db, place, question(crm="f2")))
+    assert ([1, 0, 1], [(2, question(crm="f2").fingerprint)]) == (
         counted,
         [(c.number, c.question.fingerprint) for c in await opened(db, place)],
     )
@@ -61,6 +64,23 @@ async def test_what_is_looked_at_and_not_asked_again_answered_itself(db: Databas
     assert [("c1", "phone:phone"), ("c2", "phone:phone")] == [
         (c.question.ref, c.question.rule) for c in await opened(db, place)
     ]
+
+
+async def test_what_is_half_done_does_not_answer_itself(db: Database, place: Place) -> None:
+    """However often its record is looked at: a person closes it."""
+    await ask(db, place, question("c1", what="half", rule="group:g"))
+    async with db.write() as tx:
+        await conflicts.close_unasked(tx, place.pair, {("crm", Kind.CUSTOMER, "c1")}, [])
+    assert ["half"] == [c.question.what for c in await opened(db, place)]
+
+
+async def test_what_may_be_answered_about_a_document_is_told_anew(db: Database, place: Place) -> None:
+    """It is the same question with the same number; a document that is paid cannot be credited any more."""
+    for answers in (["reissue"], []):
+        told = question("d1", what="document", rule="document:1", candidates=({"ref": "i1", "answers": answers},))
+        await ask(db, place, told)
+        (found,) = await opened(db, place)
+        assert (1, answers) == (found.number, found.question.candidates[0]["answers"])
 
 
 async def test_one_person_decides(db: Database, place: Place) -> None:
@@ -84,7 +104,9 @@ async def test_questions_tell_what_is_open_and_what_was_left(db: Database, place
         known = await conflicts.questions(tx, place.pair)
     assert (False, True) == tuple(known.about("crm", Kind.CUSTOMER, ref) for ref in ("c1", "c3"))
     assert ("c3", None) == tuple(known.candidate_of(Kind.CUSTOMER, ref) for ref in ("b7", "b8"))
-    left = [known.is_left("crm", Kind.CUSTOMER, "c1", "removed", print_) for print_ in ("f1", "f2")]
+    asked = question("c1", what="removed", rule="removed")
+    prints = (asked.fingerprint, msgspec.structs.replace(asked, crm="f2").fingerprint)
+    left = [known.is_left("crm", Kind.CUSTOMER, "c1", "removed", print_) for print_ in prints]
     assert [True, False] == left
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.store.conftest import Place
 from worker.store import connections, runs
-from worker.store.database import Database, Unit, open_database
+from worker.store.database import Database, RollsBack, Unit, open_database
 from worker.store.tables import Amount, Instant, installation
 
 
@@ -69,6 +70,35 @@ async def test_saboteur_deferred_begin_loses_the_race(sqlite_template: object, t
                 await _install(reader, "second")
     finally:
         await db.close()
+
+
+def _locked_after_close(path: object, kind: type[sqlite3.Connection]) -> bool:
+    """Whether a connection that is closed in the middle of a statement, in a transaction, still keeps others out."""
+    cut_off, other = (sqlite3.connect(f"{path}/closed.db", 0.05, isolation_level=None, factory=kind) for _ in "12")
+    cut_off.execute("create table if not exists notes as select 1 as n union select 2")
+    cut_off.execute("begin immediate")
+    cut_off.execute("delete from notes where n > 2")
+    unread = cut_off.execute("select n from notes")
+    unread.fetchone()
+    cut_off.close()
+    try:
+        other.execute("begin immediate")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        other.close()
+        del unread
+    return False
+
+
+def test_a_connection_that_is_closed_in_the_middle_gives_its_lock_back(tmp_path: object) -> None:
+    """A job is cancelled while the database works: whoever comes next can write."""
+    assert not _locked_after_close(tmp_path, RollsBack)
+
+
+def test_saboteur_a_plain_connection_keeps_its_lock(tmp_path: object) -> None:
+    """Closed without rolling back it keeps everybody else out, as long as anything remembers its statement."""
+    assert _locked_after_close(tmp_path, sqlite3.Connection)
 
 
 async def test_writing_units_begin_immediate(db: Database) -> None:

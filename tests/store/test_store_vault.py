@@ -121,6 +121,23 @@ async def test_the_new_token_is_stored_before_it_is_used(db: Database, place: Pl
     assert (fresh, None, 2) == (Vault([NEW]).open(row["secret"]), row["renewing_until"], row["generation"])
 
 
+async def test_a_caller_that_is_cancelled_does_not_lose_the_renewed_login(db: Database, place: Place) -> None:
+    """The vendor has ended the old one by then: the answer is waited for and stored, whoever gave up."""
+    mine, vendor, asked = await tokens(db, place), Vendor(), asyncio.Event()
+
+    async def slowly(stale: Token) -> Token:
+        asked.set()
+        await asyncio.sleep(0.05)
+        return await vendor.renew(stale)
+
+    caller = asyncio.create_task(mine.renewed(TOKEN, slowly))
+    await asked.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert "at-2" == (await (await tokens(db, place)).current()).access
+
+
 async def test_a_refused_renewal_asks_for_a_login(db: Database, place: Place) -> None:
     """The connection says so, and a later try is not blocked by this one."""
     mine, vendor = await tokens(db, place), Vendor()
@@ -135,7 +152,7 @@ async def test_a_refused_renewal_asks_for_a_login(db: Database, place: Place) ->
 async def test_a_worker_that_died_while_renewing_is_waited_for_and_then_replaced(db: Database, place: Place) -> None:
     """Its mark holds for forty seconds; then somebody else asks, and the vendor decides."""
     mine, vendor = await tokens(db, place), Vendor()
-    assert await mine._mark()
+    assert await mine._mark(1)
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -154,7 +171,7 @@ async def test_a_worker_that_renews_for_ever_makes_others_try_later(db: Database
     async def stuck(seconds: float) -> None:
         await asyncio.sleep(0)
 
-    await mine._mark()
+    await mine._mark(1)
     with pytest.raises(TryLater):
         await StoredTokens(db, Vault([NEW]), place.crm, stuck).renewed(TOKEN, Vendor().renew)
 

@@ -4,6 +4,22 @@ from worker.api.channel import ChannelApi
 from worker.api.client import Api, Problem
 from worker.api.messages import Messages
 from worker.api.schedules import Schedules
+from worker.api.trail import Trail
+from worker.api.webhooks import Refusal, Webhooks
+from worker.crash import crash
 from worker.engine.field_names import field_name
+from worker.house import House
 
-__all__ = ["Api", "ChannelApi", "Messages", "Problem", "Schedules", "field_name"]
+__all__ = [
+    "Api",
+    "ChannelApi",
+    "House",
+    "Messages",
+    "Problem",
+    "Refusal",
+    "Schedules",
+    "Trail",
+    "Webhooks",
+    "crash",
+    "field_name",
+]

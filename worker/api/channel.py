@@ -4,6 +4,7 @@ are signed with."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -14,9 +15,13 @@ from connectors.kit.contract import Side
 from connectors.kit.errors import ConnectorError
 from worker.api import views
 from worker.api.client import SHOWN, Api, Problem, _conflict
+from worker.api.how_it_is_read import how_it_is_read
+from worker.crash import crash
 from worker.engine.mapping import Mapping as PairMapping
 from worker.engine.mapping import MappingError, parse
 from worker.engine.own_value import may_prefer, takes_own_value
+from worker.engine.plan import Sum
+from worker.engine.reissue import ANSWERS
 from worker.house import House
 from worker.outside import new_id
 from worker.store import approvals, audit, conflicts, connections, links, mirror, outbox, plans, runs, schedules
@@ -24,18 +29,10 @@ from worker.store.conflicts import Conflict
 from worker.store.database import Unit
 from worker.store.runs import Lane
 from worker.store.tables import cursors
-from worker.usecases.approve_plan import NotThatPlan, OwnRules, Part, approve_plan
+from worker.usecases.approve_plan import needs_two
 from worker.usecases.connect import Refused
 from worker.usecases.post_messages import Tell, card_message, run_message, tell_conflict, tell_plan
 from worker.usecases.prefer_side import NotOffered, prefer_side
-
-OVER = {
-    "superseded": "replaced by a newer preview",
-    "applying": "being applied",
-    "applied": "applied",
-    "discarded": "discarded",
-    "expired": "too old: a preview is good for a day",
-}
 
 
 class ChannelApi(Api):
@@ -82,38 +79,18 @@ class ChannelApi(Api):
             mapping = await _mapping(tx, row.pair_id, row.mapping_version)
             agreed = await approvals.given(tx, plan_id)
         limits = mapping.guards.approvals
-        over = limits is not None and row.summary.net.get(limits.currency, 0) > limits.over
+        summed = row.summary
+        over = limits is not None and _moved(summed, limits.currency) > limits.over
+        needed = limits.approvers if over and limits is not None else 1
         return msgspec.structs.replace(
             view,
             pair_id=row.pair_id,
             run_id=row.run_id,
             mapping_version=row.mapping_version,
             agreed=agreed,
-            approvers_needed=limits.approvers if over and limits is not None else 1,
+            approvers_needed=max(needed, 2 if needs_two(summed.by_kind, mapping) else 1),
             limit=f"{limits.currency} {limits.over:,}" if over and limits is not None else None,
         )
-
-    async def approve(
-        self, plan_id: str, fingerprint: str, by: str, part: Part, tell: Mapping[str, Any]
-    ) -> views.ApprovedView:
-        """Agree to a plan as it was shown. Raises Problem if it is not that plan any more, naming who was first."""
-        try:
-            async with self._db.write() as tx:
-                told = await _told_in(tx, plan_id, tell)
-                approved = await approve_plan(tx, plan_id, fingerprint, by, part, told)
-        except NotThatPlan as error:
-            first = error.by if error.state in ("applying", "applied") else None
-            who = f" by {first}" if first is not None else ""
-            state = OVER.get(error.state, "not the one that was shown")
-            raise Problem(f"This plan is {state}{who}.", by=first) from error
-        except OwnRules as error:
-            message = "You saved the mapping that this plan follows, so somebody else has to approve it."
-            raise Problem(message, "Ask another approver to press Apply.") from error
-        except LookupError as error:
-            raise Problem(f"{error.args[0]}.", "/tieout preview makes a new one.") from error
-        if approved.run_id is not None:
-            await self._house.queue.wake(approved.run_id, "realtime")
-        return views.ApprovedView(**msgspec.structs.asdict(approved))
 
     async def discard(self, plan_id: str, by: str) -> None:
         await super().discard(plan_id, by)
@@ -143,6 +120,7 @@ class ChannelApi(Api):
             tell = msgspec.to_builtins(Tell(channel=channel, user=by))
             await runs.ask(tx, pair_id, what, {**(request or {}), "tell": tell}, by, lane, run_id)
             await outbox.put(tx, pair_id, channel, run_message(run_id), "run", {"run": run_id, "user": by})
+        crash("request.committed")
         await self._house.queue.wake(run_id, lane)
         return views.AskedView(run_id=run_id, message=run_message(run_id), new=True, by=by)
 
@@ -175,17 +153,38 @@ class ChannelApi(Api):
         value: str | None = None,
         shown: str | None = None,
     ) -> views.SettledView:
-        """Settle a conflict and carry the answer out at once, alone: the rest of what is planned stays a plan."""
-        settled = await self.settle(pair_id, number, choice, by, value, shown)
-        if settled.first and not settled.moved:
-            async with self._db.read() as tx:
-                pair = await connections.get_pair(tx, pair_id)
-            request: dict[str, Any] = {"conflict": number}
-            if pair.channel is not None:
-                tell = Tell(channel=pair.channel, message=card_message(pair_id, number), user=by, quiet=True)
-                request["tell"] = msgspec.to_builtins(tell)
-            await self.ask(pair_id, "settle", by, request)
+        """Settle a conflict and carry the answer out at once, alone: the rest of what is planned stays a plan. What an
+        answer for many records, or about a document, comes to is shown first, as a preview."""
+        asked: list[str] = []
+
+        async def carry_out(tx: Unit) -> None:
+            asked.append(await self._ask_settle(tx, pair_id, number, by))
+
+        is_money = choice in ANSWERS
+        settled = await self.settle(pair_id, number, choice, by, value, shown, also=None if is_money else carry_out)
+        of_many = settled.records > 1 and choice in ("crm", "books")
+        if settled.first and not settled.moved and (of_many or is_money):
+            await self._show_plan(pair_id, by)
+        for run_id in asked:
+            await self._house.queue.wake(run_id, "realtime")
         return settled
+
+    async def _ask_settle(self, tx: Unit, pair_id: str, number: int, by: str) -> str:
+        """The run that carries one answer out, in the answer's own unit: neither is there without the other."""
+        pair = await connections.get_pair(tx, pair_id)
+        request: dict[str, Any] = {"conflict": number}
+        if pair.channel is not None:
+            tell = Tell(channel=pair.channel, message=card_message(pair_id, number), user=by, quiet=True)
+            request["tell"] = msgspec.to_builtins(tell)
+        return await runs.ask(tx, pair_id, "settle", request, by)
+
+    async def _show_plan(self, pair_id: str, by: str) -> None:
+        async with self._db.read() as tx:
+            pair = await connections.get_pair(tx, pair_id)
+        if pair.channel is None:
+            await self.ask(pair_id, "preview", by)
+        else:
+            await self.ask_run(pair_id, "preview", by, pair.channel)
 
     async def put_off(self, pair_id: str, number: int, note: str) -> None:
         """Leave a conflict open, and say on its card who did."""
@@ -196,7 +195,7 @@ class ChannelApi(Api):
         """Give a side the authority over this conflict's field from now on, and settle this one that way."""
         async with self._db.read() as tx:
             found = await conflicts.get(tx, pair_id, number)
-        if found is None or found.question.what != "field":
+        if found is None or found.question.what not in ("field", "everywhere"):
             raise Problem(f"There is no field in conflict {number}.", "/tieout conflicts lists what is open.")
         try:
             await prefer_side(self._house.office, pair_id, found.question.kind, found.question.rule, side, by)
@@ -206,7 +205,23 @@ class ChannelApi(Api):
             raise Problem("The mapping would not stand with that rule; nothing was saved.", None) from error
         except ConnectorError as error:
             raise Problem(str(error), error.next_step) from error
-        return await self.settle_and_write(pair_id, number, side, by)
+        if found.question.what == "field":
+            return await self.settle_and_write(pair_id, number, side, by)
+        return await self._preferred(pair_id, number, side, by)
+
+    async def _preferred(self, pair_id: str, number: int, side: Side, by: str) -> views.SettledView:
+        """The saved mapping answers for all records; where the preferred side tells nothing, they stay asked about."""
+        await self._show_plan(pair_id, by)
+        conflict = await self.conflict(pair_id, number)
+        return views.SettledView(
+            number=number,
+            title=conflict.title,
+            decision=conflict.decision or side,
+            by=conflict.decided_by or by,
+            first=conflict.decided_by in (None, by),
+            moved=False,
+            records=conflict.records,
+        )
 
     async def _titles(self, pair: connections.Pair) -> dict[str, str]:
         """As people call the two systems; told apart where they are two of one kind."""
@@ -225,6 +240,8 @@ class ChannelApi(Api):
             open_now = await conflicts.count_open(tx, pair_id)
             waiting = sum((await connections.waiting_counts(tx, pair_id)).values())
             lines = [line.next_due for line in await schedules.all_of(tx, pair_id) if not line.paused]
+            titles: dict[Side, str] = {"crm": pair.crm.title, "books": pair.books.title}
+            notes = await how_it_is_read(tx, await connections.get_pair(tx, pair_id), titles)
         history = await self.history(pair_id, 1)
         due = [at for at in lines if at is not None]
         return views.StatusView(
@@ -236,17 +253,17 @@ class ChannelApi(Api):
             plan=await self.current_plan(pair_id),
             last_run=history[0].run if history else None,
             next_due=min(due) if due else None,
+            notes=tuple(notes),
         )
+
+
+def _moved(summed: Sum, currency: str) -> Decimal:
+    """What counts against the limit: what is posted and what is credited."""
+    return summed.net.get(currency, Decimal(0)) + summed.credited.get(currency, Decimal(0))
 
 
 async def _mapping(tx: Unit, pair_id: str, version: int) -> PairMapping:
     return parse(await connections.mapping_text(tx, pair_id, version))
-
-
-async def _told_in(tx: Unit, plan_id: str, tell: Mapping[str, Any]) -> dict[str, Any]:
-    """Applying goes on in the message that showed the plan."""
-    row = await plans.get_plan(tx, plan_id)
-    return {**tell, "message": run_message(row.run_id)} if row is not None else dict(tell)
 
 
 def _answerable(view: views.ConflictView, conflict: Conflict, mapping: PairMapping) -> views.ConflictView:

@@ -13,19 +13,32 @@ from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side, Token
 from connectors.kit.errors import ConnectorError
 from worker.api import views
+from worker.api.undoing import LAST, left_out, run_meant, what_stays
+from worker.crash import crash
 from worker.engine.mapping import MappingError, parse
 from worker.engine.reconcile import Report
 from worker.house import House
 from worker.reports import chart, record, tables, workbook
 from worker.store import audit, conflicts, connections, mirror, plans, reports, runs
 from worker.store.connections import Connection, Pair
+from worker.store.database import Unit
 from worker.store.plans import StoredChange
 from worker.store.runs import Lane, Run
+from worker.usecases.approve_plan import NotThatPlan, OwnRules, Part, approve_plan
 from worker.usecases.connect import Refused, connect, pair_up
 from worker.usecases.office import SIDES, open_desk
-from worker.usecases.settle_conflict import CHOICES, NotAChoice, settle_conflict
+from worker.usecases.post_messages import run_message
+from worker.usecases.settle_conflict import Also, NotAChoice, choices_of, settle_conflict
+from worker.usecases.verify_trail import verify_trail
 
 SHOWN = 20
+OVER = {
+    "superseded": "replaced by a newer preview",
+    "applying": "being applied",
+    "applied": "applied",
+    "discarded": "discarded",
+    "expired": "too old: a preview is good for a day",
+}
 
 
 class Problem(Exception):
@@ -49,10 +62,10 @@ class Api:
     # ----------------------------------------------------------------- set up
 
     async def connect(
-        self, system: str, settings: Mapping[str, str], token: Token | None = None
+        self, system: str, settings: Mapping[str, str], token: Token | None = None, by: str = "tieout"
     ) -> views.ConnectionView:
         try:
-            return self._connection(await connect(self._house.office, system, settings, token))
+            return self._connection(await connect(self._house.office, system, settings, token, by))
         except ConnectorError as error:
             raise Problem(str(error), error.next_step) from error
 
@@ -64,7 +77,8 @@ class Api:
         self, mapping: str, source: str, by: str, accounts: Mapping[Side, str] | None = None
     ) -> views.PairView:
         try:
-            return await self._pair_view(await pair_up(self._house.office, mapping, source, by, accounts))
+            saved = await pair_up(self._house.office, mapping, source, by, accounts)
+            return msgspec.structs.replace(await self._pair_view(saved.pair), asked=saved.asked)
         except (MappingError, Refused) as error:
             found = [str(problem) for problem in error.problems]
             count = "one problem" if len(found) == 1 else f"{len(found)} problems"
@@ -100,6 +114,7 @@ class Api:
         """Write down a run and wake a worker; its id comes back at once."""
         async with self._house.db.write() as tx:
             run_id = await runs.ask(tx, pair_id, what, request or {}, by, lane)
+        crash("request.committed")
         await self._house.queue.wake(run_id, lane)
         return run_id
 
@@ -138,8 +153,11 @@ class Api:
                 raise Problem(f"There is no plan {plan_id}.")
             shown = await plans.read_changes(tx, plan_id, limit=limit, money_first=True)
             waiting = await connections.waiting_counts(tx, row.pair_id)
+            asked_about = await conflicts.count_records(tx, row.pair_id)
             pair = await connections.get_pair(tx, row.pair_id)
             run = await runs.get(tx, row.run_id)
+            confirmable = await plans.count_confirmable(tx, plan_id)
+            stays = await what_stays(tx, row)
         titles = await self._titles(pair)
         return views.PlanView(
             id=row.id,
@@ -155,10 +173,17 @@ class Api:
             documents=row.summary.documents,
             net=row.summary.net,
             tax=row.summary.tax,
+            credited=row.summary.credited,
             conflicts=row.summary.conflicts,
+            asked_about=asked_about,
             waiting=waiting,
             shown=tuple(_change(stored, titles) for stored in shown),
             refused=(run.result or {}).get("refused") if run is not None else None,
+            emptied=bool((run.result or {}).get("emptied")) if run is not None else False,
+            confirmable=confirmable,
+            undoes=row.undoes,
+            notes=stays,
+            **left_out(run, titles),
         )
 
     async def current_plan(self, pair_id: str) -> views.PlanView | None:
@@ -171,29 +196,54 @@ class Api:
         plan_id: str,
         fingerprint: str,
         by: str,
+        part: Part = "all",
         *,
-        only: Sequence[str] | None = None,
         confirm_held: bool = False,
         lane: Lane = "realtime",
     ) -> str:
-        """Approve the plan that was shown and carry it out; the run's id comes back. Raises Problem if it is no
-        longer that plan."""
-        async with self._house.db.write() as tx:
-            row = await plans.get_plan(tx, plan_id)
-            if row is None:
-                raise Problem(f"There is no plan {plan_id}.")
-            if not await plans.approve(tx, plan_id, fingerprint, by, only):
-                raise Problem(f"This plan is {_why_not(row.state)}.", "Preview again.")
-            if confirm_held:
-                await plans.release(tx, plan_id, None, by)
-            await audit.append(
-                tx,
-                row.pair_id,
-                [audit.Entry(action="plan.approved", actor=by, subject=plan_id, detail={"fingerprint": fingerprint})],
+        """Agree to the plan that was shown and carry it out; the run's id comes back. Raises Problem if it is no
+        longer that plan, or others have to agree too."""
+        approved = await self.approve(plan_id, fingerprint, by, part, confirm_held=confirm_held, lane=lane)
+        if approved.run_id is None:
+            raise Problem(
+                f"{len(approved.by)} of {approved.needed} people agreed: {', '.join(approved.by)}.",
+                "Somebody else has to apply the same plan; nothing was written yet.",
             )
-            run_id = await runs.ask(tx, row.pair_id, "apply", {"plan_id": plan_id}, by, lane)
-        await self._house.queue.wake(run_id, lane)
-        return run_id
+        return approved.run_id
+
+    async def approve(
+        self,
+        plan_id: str,
+        fingerprint: str,
+        by: str,
+        part: Part,
+        *,
+        confirm_held: bool = False,
+        lane: Lane = "realtime",
+        tell: Mapping[str, Any] | None = None,
+    ) -> views.ApprovedView:
+        """Agree to a plan as it was shown. Raises Problem if it is not that plan any more, naming who was first.
+        `tell`: where its run speaks."""
+        try:
+            async with self._house.db.write() as tx:
+                request = await told_in(tx, plan_id, tell) if tell is not None else {}
+                approved = await approve_plan(
+                    tx, plan_id, fingerprint, by, part, request, confirm_held=confirm_held, lane=lane
+                )
+        except NotThatPlan as error:
+            first = error.by if error.state in ("applying", "applied") else None
+            who = f" by {first}" if first is not None else ""
+            state = OVER.get(error.state, "not the one that was shown")
+            raise Problem(f"This plan is {state}{who}.", "Preview again.", by=first) from error
+        except OwnRules as error:
+            message = "You saved the mapping that this plan follows, so somebody else has to approve it."
+            raise Problem(message, "Ask another approver to apply it.") from error
+        except LookupError as error:
+            raise Problem(f"{error.args[0]}.", "Preview again.") from error
+        crash("request.committed")
+        if approved.run_id is not None:
+            await self._house.queue.wake(approved.run_id, lane)
+        return views.ApprovedView(**msgspec.structs.asdict(approved))
 
     async def discard(self, plan_id: str, by: str) -> None:
         async with self._house.db.write() as tx:
@@ -212,6 +262,19 @@ class Api:
             stored = await plans.read_changes(tx, plan_id, states)
         titles = await self._titles(pair)
         return [_change(s, titles) for s in stored]
+
+    async def run_meant(self, pair_id: str, said: str) -> str:
+        """The run that somebody names by its id, the id's ending, or as `last`. Raises Problem if it is none, or not
+        clear which."""
+        async with self._house.db.read() as tx:
+            found = await run_meant(tx, pair_id, said)
+        if len(found) == 1:
+            return found[0]
+        if not found and said == LAST:
+            raise Problem("No run has written anything yet.")
+        if not found:
+            raise Problem(f"There is no run {said}.", "The history lists them.")
+        raise Problem(f"{len(found)} runs end with {said}.", "Give more of its id; the history lists them.")
 
     async def history(self, pair_id: str, limit: int = 20) -> list[views.HistoryView]:
         async with self._house.db.read() as tx:
@@ -249,6 +312,8 @@ class Api:
             figures=msgspec.json.decode(record.encode(report)),
             chart=chart.block(chart.chart(report)),
             ties=report.ties,
+            trail=tables.trail(report),
+            trail_holds=report.header.trail_break is None,
             open_items=len(report.open_items),
         )
 
@@ -273,12 +338,21 @@ class Api:
         return [_conflict(conflict, titles) for conflict in found]
 
     async def settle(
-        self, pair_id: str, number: int, choice: str, by: str, value: str | None = None, shown: str | None = None
+        self,
+        pair_id: str,
+        number: int,
+        choice: str,
+        by: str,
+        value: str | None = None,
+        shown: str | None = None,
+        *,
+        also: Also | None = None,
     ) -> views.SettledView:
-        """Answer a question. `shown`: its fingerprint as the person saw it."""
+        """Answer a question. `shown`: its fingerprint as the person saw it; `also` stores what follows from the
+        answer with it."""
         try:
             desk = await open_desk(self._house.office, pair_id)
-            settled = await settle_conflict(desk, number, choice, by, value, shown)
+            settled = await settle_conflict(desk, number, choice, by, value, shown, also)
         except LookupError as error:
             raise Problem(str(error.args[0]), "tieout conflicts lists what is open.") from error
         except NotAChoice as error:
@@ -304,11 +378,17 @@ class Api:
                 found.append(views.WaitingView(**row, place=places.get(row["ref"])))
         return found
 
-    async def verify_audit(self) -> list[views.ChainView]:
+    async def verify_audit(
+        self, pair_id: str | None = None, posted: Sequence[audit.Posted] = ()
+    ) -> list[views.ChainView]:
+        """Every pair's trail, or one's, walked from its first entry and compared with the heads that its reports know
+        and with those in `posted`."""
         found = []
         async with self._house.db.read() as tx:
             for pair in await connections.all_pairs(tx):
-                broken = await audit.verify(tx, pair.id)
+                if pair_id not in (None, pair.id):
+                    continue
+                broken = await verify_trail(tx, pair.id, posted)
                 seq, head = await audit.head(tx, pair.id)
                 found.append(
                     views.ChainView(
@@ -356,14 +436,10 @@ class Api:
         return {"crm": view.crm.title, "books": view.books.title}
 
 
-def _why_not(state: str) -> str:
-    return {
-        "superseded": "replaced by a newer preview",
-        "applying": "being applied already",
-        "applied": "applied already",
-        "discarded": "discarded",
-        "expired": "too old",
-    }.get(state, "not the one that was shown, or too old")
+async def told_in(tx: Unit, plan_id: str, tell: Mapping[str, Any]) -> dict[str, Any]:
+    """Applying goes on in the message that showed the plan."""
+    row = await plans.get_plan(tx, plan_id)
+    return {"tell": {**tell, "message": run_message(row.run_id)} if row is not None else dict(tell)}
 
 
 def _run(run: Run) -> views.RunView:
@@ -428,18 +504,21 @@ def _conflict(conflict: conflicts.Conflict, titles: Mapping[str, str]) -> views.
         books_title=titles["books"],
         crm=question.crm,
         books=question.books,
-        base=question.base,
+        base=question.base if question.what == "field" else None,
         candidates=tuple(
             views.CandidateView(
                 ref=str(c.get("ref", "")),
                 title=str(c.get("title", c.get("ref", ""))),
                 score=c.get("score"),
                 reasons=tuple(c.get("reasons", ())),
+                crm=c.get("crm"),
+                books=c.get("books"),
             )
             for c in question.candidates
         ),
-        choices=CHOICES[question.what],
+        choices=choices_of(question),
         state=conflict.state,
         decided_by=conflict.decided_by,
         opened_at=conflict.opened_at,
+        records=question.records,
     )

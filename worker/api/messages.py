@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from worker.api import views
+from worker.crash import crash
 from worker.house import House
 from worker.store import outbox
 
@@ -28,7 +29,9 @@ class Messages:
             if not await outbox.is_due(tx):  # a look costs nobody the write lock
                 return []
         async with self._db.write() as tx:
-            return [views.LetterView(**msgspec.structs.asdict(letter)) for letter in await outbox.claim(tx)]
+            letters = [views.LetterView(**msgspec.structs.asdict(letter)) for letter in await outbox.claim(tx)]
+        crash("letter.claimed")
+        return letters
 
     async def ts(self, channel: str, message: str) -> str | None:
         """Where a message stands, if it was posted."""
@@ -43,6 +46,8 @@ class Messages:
     async def sent(self, letter_id: int, ts: str | None) -> None:
         async with self._db.write() as tx:
             await outbox.sent(tx, letter_id, ts)
+            crash("letter.stored")
+        crash("letter.committed")
 
     async def refused(self, letter_id: int, error: str) -> None:
         async with self._db.write() as tx:

@@ -27,6 +27,8 @@ class ConnectionView(View, frozen=True, kw_only=True):
 
 
 class PairView(View, frozen=True, kw_only=True):
+    """A pair. `asked`: when its mapping was saved, the questions about fields in which linked records differ."""
+
     id: str
     name: str
     crm: ConnectionView
@@ -34,6 +36,7 @@ class PairView(View, frozen=True, kw_only=True):
     mapping_version: int
     time_zone: str
     cut_over: str
+    asked: int = 0
 
 
 class FieldView(View, frozen=True, kw_only=True):
@@ -62,8 +65,19 @@ class ChangeView(View, frozen=True, kw_only=True):
     fields: tuple[FieldView, ...]
 
 
+class LeftView(View, frozen=True, kw_only=True):
+    """Something that an undo leaves as it is: a field, or what was done to a record; and why."""
+
+    system: str
+    kind: str
+    title: str
+    what: str
+    reason: str
+
+
 class PlanView(View, frozen=True, kw_only=True):
-    """A plan with its first changes. `net` and `tax` by currency; `counts` by side.kind.operation; `held` counts
+    """A plan with its first changes. `net` and `tax` of what it posts by currency, `credited` the net of its credit
+    notes; `counts` by side.kind.operation; `held` counts
     what a guard or a flow holds back; `waiting` records that wait for somebody, by reason."""
 
     id: str
@@ -83,6 +97,12 @@ class PlanView(View, frozen=True, kw_only=True):
     waiting: dict[str, int]
     shown: tuple[ChangeView, ...]
     refused: str | None = None
+    asked_about: int = 0  # the records that those conflicts are about, as far as they are open still
+    emptied: bool = False  # refused, since a side looks empty: a person may confirm that it is
+    confirmable: int = 0  # held by a guard: whoever may apply may confirm them
+    undoes: str | None = None  # the run that this plan takes back
+    left: tuple[LeftView, ...] = ()  # what of that run it leaves as it is; `left_out` counts all of it
+    left_out: int = 0
     notes: tuple[str, ...] = ()
     pair_id: str = ""
     run_id: str = ""
@@ -90,6 +110,7 @@ class PlanView(View, frozen=True, kw_only=True):
     agreed: tuple[str, ...] = ()
     approvers_needed: int = 1
     limit: str | None = None
+    credited: dict[str, Decimal] = {}
 
 
 class ProgressView(View, frozen=True, kw_only=True):
@@ -125,10 +146,13 @@ class CandidateView(View, frozen=True, kw_only=True):
     title: str
     score: int | None = None
     reasons: tuple[str, ...] = ()
+    crm: Any = None
+    books: Any = None
 
 
 class ConflictView(View, frozen=True, kw_only=True):
-    """What needs a person, and the answers it takes."""
+    """What needs a person, and the answers it takes. `records`: how many wait for it; with more than one (`what` is
+    everywhere), `candidates` are some of them, with both values."""
 
     number: int
     what: str
@@ -152,6 +176,7 @@ class ConflictView(View, frozen=True, kw_only=True):
     decision: str | None = None
     decided_at: datetime | None = None
     fingerprint: str = ""
+    records: int = 1
 
 
 class SettledView(View, frozen=True, kw_only=True):
@@ -161,6 +186,7 @@ class SettledView(View, frozen=True, kw_only=True):
     by: str
     first: bool
     moved: bool
+    records: int = 1
 
 
 class WaitingView(View, frozen=True, kw_only=True):
@@ -190,7 +216,8 @@ class ChainView(View, frozen=True, kw_only=True):
 
 class ReportView(View, frozen=True, kw_only=True):
     """A reconciliation: its first line, the short text, the full tables, all figures, and Slack's chart block.
-    `ties`: every bridge is explained in full. The workbook comes from `Api.workbook`."""
+    `ties`: every bridge is explained in full. `trail` is the audit trail's head, by which a trail that is rewritten
+    later is found out. The workbook comes from `Api.workbook`."""
 
     id: str
     period: str
@@ -202,6 +229,8 @@ class ReportView(View, frozen=True, kw_only=True):
     chart: dict[str, Any]
     ties: bool
     open_items: int
+    trail: str = ""
+    trail_holds: bool = True
 
 
 class SideView(View, frozen=True, kw_only=True):
@@ -215,7 +244,7 @@ class SideView(View, frozen=True, kw_only=True):
 
 
 class StatusView(View, frozen=True, kw_only=True):
-    """How a pair stands."""
+    """How a pair stands. `notes`: what somebody should know about how it is read, as sentences."""
 
     pair: PairView
     sides: dict[str, SideView]
@@ -225,6 +254,20 @@ class StatusView(View, frozen=True, kw_only=True):
     plan: PlanView | None
     last_run: RunView | None
     next_due: datetime | None
+    notes: tuple[str, ...] = ()
+
+
+class WebhookView(View, frozen=True, kw_only=True):
+    """A connection that sends webhooks: `path` is where, below the public address; `state` unhealthy: three polls
+    found what none of them announced."""
+
+    connection: str
+    system: str
+    account: str
+    title: str
+    path: str
+    state: str
+    heard_at: datetime | None
 
 
 class ScheduleView(View, frozen=True, kw_only=True):
@@ -271,3 +314,52 @@ class AskedView(View, frozen=True, kw_only=True):
     message: str
     new: bool
     by: str
+
+
+class RecordView(View, frozen=True, kw_only=True):
+    """A record that can be asked about. `address` is what finds it again: `crm:customer:c1`."""
+
+    address: str
+    system: str
+    kind: str
+    ref: str
+    title: str
+    others: tuple[str, ...] = ()
+
+
+class TrailView(View, frozen=True, kw_only=True):
+    """One entry of the audit trail. `fields` what it changed, `said` a vendor's own words or a question's, `erased`
+    whether a person's values stood here; `approved_by` who agreed to the plan that it is of."""
+
+    seq: int
+    at: datetime
+    action: str
+    actor: str
+    subject: str
+    source: str | None
+    approved_by: str | None
+    field: str | None
+    why: str | None
+    said: str | None
+    fields: tuple[FieldView, ...]
+    erased: bool
+    run: str | None
+    change: str | None
+    request_id: str | None
+    detail: dict[str, Any]
+
+
+class StoryView(View, frozen=True, kw_only=True):
+    """What is on record about one record, oldest first, and what people call the two systems."""
+
+    record: RecordView
+    entries: tuple[TrailView, ...]
+    titles: dict[str, str]
+    time_zone: str
+
+
+class ErasedView(View, frozen=True, kw_only=True):
+    """A record whose values the trail has forgotten, and how many there were."""
+
+    record: RecordView
+    values: int

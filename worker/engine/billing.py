@@ -66,12 +66,14 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 class PositionDocument(msgspec.Struct, frozen=True, kw_only=True):
     """That a document was made (or matched as history) for a position. `position` is `Position.key`. Whether the
-    document is live is what the mirrored record says, not this row."""
+    document is live is what the mirrored record says, not this row; whether we credited it, where no credit note says
+    which invoice it corrects, is `credited`."""
 
     position: str
     ref: str
     kind: Kind = Kind.INVOICE
     generation: int = 0
+    credited: bool = False
 
 
 def won_on(deal: Deal, zone: tzinfo) -> date | None:

@@ -3,9 +3,8 @@ waits. Pure; the use case stores it in one go."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,34 +16,12 @@ from worker.engine.check import check
 from worker.engine.field_names import field_name
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Suspend, Take, Verdict
-from worker.engine.own_value import Put
+from worker.engine.own_value import Put, may_prefer
 from worker.engine.plan import Change, FieldChange, Flow, Relied, relied_digest
+from worker.engine.questions import Question
 from worker.engine.transform import Unconvertible, is_empty
 
 OTHER: dict[Side, Side] = {"crm": "books", "books": "crm"}
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A question for a person, with its inputs' fingerprint."""
-
-    what: str
-    kind: Kind
-    side: Side
-    ref: str
-    title: str
-    reason: str
-    rule: str = ""
-    link_id: str | None = None
-    crm: Any = None
-    books: Any = None
-    base: Any = None
-    candidates: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def fingerprint(self) -> str:
-        inputs = (self.what, self.rule, self.crm, self.books, self.base, [c.get("ref") for c in self.candidates])
-        text = msgspec.json.Encoder(decimal_format="string", order="sorted").encode(inputs)
-        return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -64,19 +41,31 @@ class Waiting(msgspec.Struct, frozen=True):
     again: bool
 
 
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """For the audit trail: a link that was made by matching, a document found for a deal, or a link that went on
+    with the survivor of a merge. `records` are the two, and `why` in words."""
+
+    how: Literal["link.matched", "document.matched", "link.moved"]
+    records: tuple[Subject, Subject]
+    why: str
+
+
 class Drawing:
     """The parts of a plan while it is drawn."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self.asked: list[Asked] = []
+        self.asked: list[Question] = []
+        self.differing: dict[tuple[Kind, str], list[Question]] = {}  # by rule: to be asked about as one
+        self.fields: set[tuple[Kind, str, str]] = set()  # (kind, crm ref, rule): considered, though not as records
         self.considered: set[Subject] = set()
         self.busy: set[Subject] = set()
         self.bases: list[tuple[str, str, Base, str]] = []
         self.settled: list[Subject] = []
         self.waiting: list[Waiting] = []
         self.notes: list[str] = []
-        self.lifted: list[tuple[Kind, str, str]] = []  # (kind, crm ref, rule): own values that are carried out or void
+        self.joined: list[Joined] = []
+        self.lifted: list[tuple[Kind, str, str, str]] = []  # (kind, crm ref, rule, verdict): carried out, or void
 
     def settle(self, subjects: Iterable[Subject]) -> None:
         """They agree, or a decision stands: they leave the dirty set."""
@@ -124,6 +113,7 @@ def field_change(rule: FieldRule, verdict: Take | Fill) -> FieldChange:
         seen_type=types[verdict.source],
         overwrites=verdict.overwrites if isinstance(verdict, Take) else ABSENT,
         empties=verdict.empties if isinstance(verdict, Take) else False,
+        fills=isinstance(verdict, Fill),
     )
 
 
@@ -189,7 +179,11 @@ def _draw_verdict(drawing: Drawing, drawn: _Drawn, rule: FieldRule, verdict: Ver
         case Take() | Fill():
             _draw_take(drawn, rule, verdict)
         case Ask():
-            drawing.asked.append(_question(linked, drawn.kind, rule, verdict))
+            question = field_question(linked.link_id, linked.crm, rule, verdict)
+            if verdict.about == "unbased" and may_prefer(rule):
+                drawing.differing.setdefault((drawn.kind, rule.key), []).append(question)
+            else:
+                drawing.asked.append(question)
             drawn.waits.append(f"{field_name(rule.path('books'))}: a person decides")
         case Hold():
             drawn.waits.append(f"{field_name(rule.path(verdict.side))}: {verdict.reason}")
@@ -215,10 +209,15 @@ def _edit_waits(drawn: _Drawn, rule: FieldRule, unseen: Side) -> bool:
     return not rule.conversion.unchanged(side, value, base.crm if side == "crm" else base.books)
 
 
+def back_and_forth(path: str) -> str:
+    """Why a field waits that is written, taken back and written again."""
+    return f"{field_name(path)} changed back and forth more than three times this hour"
+
+
 def _draw_take(drawn: _Drawn, rule: FieldRule, verdict: Take | Fill) -> None:
     target = verdict.target
     if drawn.flapping.get((target, drawn.linked.record(target).ref, rule.key), False):
-        drawn.waits.append(f"{field_name(rule.path(target))} changed back and forth more than three times this hour")
+        drawn.waits.append(back_and_forth(rule.path(target)))
         drawn.flaps = True
         return
     drawn.fields[target].append(field_change(rule, verdict))
@@ -243,21 +242,21 @@ def _update(drawn: _Drawn, side: Side, new_id: Callable[[str], str]) -> Change:
     )
 
 
-def _question(linked: Linked, kind: Kind, rule: FieldRule, verdict: Ask) -> Asked:
-    return Asked(
+def field_question(link_id: str, crm: AnyRecord, rule: FieldRule, verdict: Ask) -> Question:
+    """One field of one link. `crm`: the CRM's record, which people know it by."""
+    base = verdict.base
+    return Question(
         what="field",
-        kind=kind,
+        kind=kind_of(crm),
         side="crm",
-        ref=linked.crm.ref,
-        title=f"{title_of(linked.crm)}, {rule.path('books')}",
+        ref=crm.ref,
+        title=f"{title_of(crm)}, {rule.path('books')}",
         reason=verdict.reason,
         rule=rule.key,
-        link_id=linked.link_id,
+        link_id=link_id,
         crm=to_json(verdict.crm),
         books=to_json(verdict.books),
-        base={"crm": to_json(verdict.base.crm), "books": to_json(verdict.base.books)}
-        if verdict.base is not None
-        else None,
+        base={"crm": to_json(base.crm), "books": to_json(base.books)} if base is not None else None,
     )
 
 

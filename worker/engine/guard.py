@@ -5,7 +5,6 @@ They count over a sliding 24 hours, not per run: ten small plans are one large o
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeAlias
@@ -14,11 +13,14 @@ import msgspec
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Side
+from worker.engine.field_names import field_name
 from worker.engine.mapping_model import Guards
 from worker.engine.plan import Change
 
-# (side, kind, what) -> how many of our writes in the last 24 hours; what: changed | removed | emptied:<path>
-Tally: TypeAlias = Mapping[tuple[Side, Kind, str], int]
+# (side, kind, what) -> the refs that we wrote to in the last 24 hours; what: changed | removed | emptied:<path>
+Tally: TypeAlias = Mapping[tuple[Side, Kind, str], frozenset[str]]
+
+_PLACE: dict[Side, str] = {"crm": "CRM", "books": "books"}
 
 
 class Trip(msgspec.Struct, frozen=True):
@@ -29,30 +31,36 @@ class Trip(msgspec.Struct, frozen=True):
 
 
 def tallied(change: Change) -> list[str]:
-    """What a change counts as: nothing for a create."""
+    """What a change counts as: nothing for a create, and nothing for a deal whose empty fields are marked with what
+    the books say for the first time. Nobody but Tieout writes those, and nothing that was there is lost."""
     if change.operation in ("void", "delete", "archive"):
         return ["removed"]
     if change.operation != "update":
         return []
     if any(f.path == "active" and f.after is False for f in change.fields):
         return ["removed"]
+    if change.flow == "payments" and all(f.fills for f in change.fields):
+        return []
     return ["changed", *(f"emptied:{f.path}" for f in change.fields if f.empties)]
 
 
 def trips(
     changes: Sequence[Change], done: Tally, population: Mapping[tuple[Side, Kind], int], guards: Guards
 ) -> list[Trip]:
-    """Which of a plan's changes are held. `population` is how many live records of a kind a side has."""
-    counted: dict[tuple[Side, Kind, str], list[str]] = {}
+    """Which of a plan's changes are held. `population` is how many live records of a kind a side has. A record
+    counts once, however often it changes."""
+    counted: dict[tuple[Side, Kind, str], list[Change]] = {}
     for change in changes:
         for what in tallied(change):
-            counted.setdefault((change.side, change.kind, what), []).append(change.id)
+            counted.setdefault((change.side, change.kind, what), []).append(change)
     found = []
-    for (side, kind, what), ids in counted.items():
-        total = len(ids) + done.get((side, kind, what), 0)
-        limit = _limit(what, population.get((side, kind), 0), guards)
+    for (side, kind, what), planned in counted.items():
+        total = len({change.ref or change.id for change in planned} | done.get((side, kind, what), frozenset()))
+        known = population.get((side, kind), 0)
+        limit = _limit(what, known, guards)
         if total > limit:
-            found.append(Trip(tuple(ids), _reason(side, kind, what, total, limit)))
+            reason = _reason(side, kind, what, (total, max(total, known), limit))
+            found.append(Trip(tuple(change.id for change in planned), reason))
     return found
 
 
@@ -64,15 +72,16 @@ def _limit(what: str, population: int, guards: Guards) -> int:
     return max(guards.emptied_at_least, int(population * guards.emptied_share))
 
 
-def _reason(side: Side, kind: Kind, what: str, total: int, limit: int) -> str:
-    noun = kind.value.replace("_", " ") + ("s" if total != 1 else "")
-    verb = "removed" if what == "removed" else "changed"
+def _reason(side: Side, kind: Kind, what: str, counts: tuple[int, int, int]) -> str:
+    """In words. `counts`: how many would be touched, of how many, and how many may be."""
+    total, population, limit = counts
+    noun = kind.value.replace("_", " ") + ("s" if population != 1 else "")
+    these = f"{total:,} of {population:,} {noun} in the {_PLACE[side]}"
     if what.startswith("emptied:"):
-        emptied = what.removeprefix("emptied:")
-        said = f"{emptied} would be emptied on {total} {noun}"
+        said = f"{field_name(what.removeprefix('emptied:'))} would be emptied on {these}"
     else:
-        said = f"{total} {noun} would be {verb}"
-    return f"{said} in the {side} within 24 hours; the limit is {limit}"
+        said = f"{these} would {'be removed' if what == 'removed' else 'change'}"
+    return f"{said} within 24 hours; at most {limit:,} without somebody's confirmation"
 
 
 def emptied_side(
@@ -105,6 +114,19 @@ def over_limit(changes: Iterable[Change], guards: Guards) -> Decimal | None:
     return total if total > guards.approvals.over else None
 
 
-def counted(changes: Iterable[Change]) -> Counter[tuple[Side, Kind, str]]:
-    """What was done, for the window's tallies."""
-    return Counter((change.side, change.kind, what) for change in changes for what in tallied(change))
+def under_limit(changes: Sequence[Change], posted: Mapping[str, Decimal], guards: Guards) -> list[Change]:
+    """What may go without a person: no document, if the sum of all, with what was `posted` so (net by currency),
+    is over the limit; and none in a currency that the limit does not measure."""
+    limits = guards.approvals
+    if limits is None:
+        return list(changes)
+    planned = [c.net.amount for c in changes if c.net is not None and c.net.currency == limits.currency]
+    is_over = sum(planned, posted.get(limits.currency, Decimal(0))) > limits.over
+
+    def may(change: Change) -> bool:
+        if not change.is_money:
+            return True
+        measured = change.net is not None and change.net.currency == limits.currency
+        return measured and not is_over
+
+    return [change for change in changes if may(change)]

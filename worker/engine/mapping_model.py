@@ -21,7 +21,7 @@ from worker.engine.transform import Conversion, Transform, ValueMap
 Apply: TypeAlias = Literal["observe", "ask", "auto"]
 Direction: TypeAlias = Literal["two-way", "crm-to-books", "books-to-crm"]
 Authority: TypeAlias = Literal["crm", "books", "ask"]
-CreateInBooks: TypeAlias = Literal["first_document", "customer_stage", "always", "ask", "never"]
+CreateInBooks: TypeAlias = Literal["first_document", "always", "ask", "never"]
 CreateInCrm: TypeAlias = Literal["always", "ask", "never"]
 Removed: TypeAlias = Literal["deactivate", "ask", "leave"]
 
@@ -334,6 +334,12 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     schedule: tuple[Scheduled, ...] = ()
     columns: dict[str, Any] = {}
     version: str = ""
+
+    @property
+    def writes_alone(self) -> bool:
+        """Whether any flow may write without a person's Apply."""
+        flows = (self.customers, self.items, self.invoices, self.payments)
+        return any(flow is not None and flow.apply == "auto" for flow in flows)
 
     def rules(self, kind: Kind) -> tuple[FieldRule, ...]:
         """The rules that travel for customers or items (those of `payments` are a deal's settlement)."""

@@ -18,16 +18,20 @@ from connectors.canon.values import ABSENT, TaxIdentity
 from connectors.kit.contract import Side
 from worker.engine.check import check
 from worker.engine.mapping_model import Authority, FieldRule
+from worker.engine.own_value import may_prefer
 from worker.engine.transform import Unconvertible, is_empty
 
 SIDES: tuple[Side, Side] = ("crm", "books")
 
 
 class Base(msgspec.Struct, frozen=True):
-    """What was seen at each side when the two last agreed (or agreed to differ). No Base (None): unbased."""
+    """What was seen at each side when the two last agreed (or agreed to differ). No Base (None): unbased.
+
+    `kept`: they did not agree, a person saw both values and chose this side's, which is still to be written."""
 
     crm: Value
     books: Value
+    kept: Side | None = None
 
 
 class Agree(msgspec.Struct, frozen=True, kw_only=True, tag="agree"):
@@ -158,7 +162,7 @@ def merge(rule: FieldRule, crm: Value, books: Value, base: Base | None, *, poste
         return unseen
     if base is None:
         return _unbased(field)
-    edited: list[Side] = [side for side in SIDES if field.changed(side, base)]
+    edited: list[Side] = [side for side in SIDES if side == base.kept or field.changed(side, base)]
     if not edited:
         return Agree(base=base, moved=False, differs=not field.same)
     if field.same:
@@ -197,7 +201,7 @@ def _unseen(field: _Field) -> Suspend | None:
 
 def _unbased(field: _Field) -> Verdict:
     """First link, new rule, changed conversion: equal -> adopt; one side empty -> fill it if the direction allows;
-    else one question for the field."""
+    then whom the mapping prefers by name; else one question for the field."""
     if field.same:
         return Agree(base=field.now, moved=True, why="equal when first compared")
     for source in SIDES:
@@ -206,6 +210,10 @@ def _unbased(field: _Field) -> Verdict:
             return _fill(field, source)
     if field.rule.derived:
         return _take(field, "books", "what the books say, written for the first time", overwrites=True)
+    preferred = _preferred(field)
+    if preferred is not None:
+        why = f"never compared before; the mapping prefers {_SAID[preferred]}"
+        return _take(field, preferred, why, overwrites=True)
     return Ask(
         about="unbased",
         reason="the two differ, and were never compared before",
@@ -213,6 +221,15 @@ def _unbased(field: _Field) -> Verdict:
         books=field.books,
         base=None,
     )
+
+
+def _preferred(field: _Field) -> Side | None:
+    """The side that the mapping names for this field, if that may decide before the two were ever compared: not by a
+    default, not for money, tax and identity (the link itself may be wrong), and never to empty the other side."""
+    authority = field.authority
+    if authority == "ask" or not field.rule.said or not may_prefer(field.rule) or field.empty(authority):
+        return None
+    return authority
 
 
 def _fill(field: _Field, source: Side) -> Fill | Hold:
@@ -234,6 +251,8 @@ def _one_edited(field: _Field, source: Side, base: Base) -> Verdict:
     """The edit travels if the rule lets it. An edit on the receiving side of a one-way rule does not: it is taken
     back where the sending side has the authority, stays where its own side has, and is asked about otherwise."""
     target = _OTHER[source]
+    if source == base.kept:
+        return _take(field, source, f"{_SAID[source]} kept by a person", overwrites=True)
     if field.rule.writes(target):
         return _take(field, source, f"changed in {_SAID[source]}")
     if field.authority == source:
@@ -250,7 +269,11 @@ def _both_edited(field: _Field, base: Base) -> Verdict:
 
 
 def _ask(field: _Field, base: Base, reason: str) -> Ask:
-    return Ask(about="conflict", reason=reason, crm=field.crm, books=field.books, base=base)
+    if base.kept is not None:
+        reason, agreed = f"changed after {_SAID[base.kept]} had been kept by a person", None
+    else:
+        agreed = base
+    return Ask(about="conflict", reason=reason, crm=field.crm, books=field.books, base=agreed)
 
 
 def _differ(field: _Field, why: str) -> Agree:

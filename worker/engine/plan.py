@@ -16,6 +16,9 @@ from connectors.canon.records import AnyRecord, Customer, Deal, Kind, encode
 from connectors.canon.values import ABSENT, Money
 from connectors.kit.contract import Operation, Side
 
+# What a change does. `unlink` is ours alone: two records are no counterparts any more, and no vendor hears of it.
+Deed: TypeAlias = Operation | Literal["unlink"]
+
 Flow: TypeAlias = Literal["customers", "items", "invoices", "payments"]
 
 # Who comes first: a document needs its customer and its items, a payment state needs its document.
@@ -25,7 +28,7 @@ FLOW_ORDER: tuple[Flow, ...] = ("customers", "items", "invoices", "payments")
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a change. `before` is the target's value as planned, `after` what is written, `seen` the
     source's value that led to it; `overwrites` an edit on the target that the mapping's authority lets go. `both`: a
-    person's own value, written to each side for itself."""
+    person's own value, written to each side for itself. `fills`: there was nothing, and never had been."""
 
     path: str
     rule: str
@@ -37,6 +40,7 @@ class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     overwrites: Value = ABSENT
     empties: bool = False
     both: bool = False
+    fills: bool = False
 
 
 class Relied(msgspec.Struct, frozen=True):
@@ -49,13 +53,14 @@ class Relied(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One intended vendor write. Changes of one `group_id` stand and fall together, in `group_seq` order."""
+    """One intended vendor write. Changes of one `group_id` stand and fall together, in `group_seq` order. `undoes`: the
+    change that this one takes back."""
 
     id: str
     flow: Flow
     side: Side
     kind: Kind
-    operation: Operation
+    operation: Deed
     source_kind: Kind
     source_ref: str
     title: str
@@ -75,11 +80,53 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     net: Money | None = None
     total: Decimal | None = None
     held: str | None = None
+    undoes: str | None = None
 
     @property
     def is_money(self) -> bool:
         """Whether it posts or takes back a document: what approvals count, and what *without money* leaves out."""
         return self.kind in (Kind.INVOICE, Kind.CREDIT_NOTE, Kind.PAYMENT)
+
+
+def left_out(changes: Sequence[Change], out: Iterable[str]) -> set[str]:
+    """Ids of what cannot go without `out`: it, what needs any of it, and the rest of each group it is torn from."""
+    gone = set(out)
+    mates: dict[str, list[Change]] = {}
+    needy: dict[str, list[Change]] = {}
+    for change in changes:
+        mates.setdefault(change.group_id or change.id, []).append(change)
+        for need in change.needs:
+            needy.setdefault(need, []).append(change)
+    groups = {change.id: change.group_id or change.id for change in changes}
+    todo = list(gone)
+    while todo:
+        id_ = todo.pop()
+        more = {c.id for c in (*needy.get(id_, ()), *mates.get(groups.get(id_, ""), ()))} - gone
+        gone |= more
+        todo += more
+    return gone
+
+
+def held_together(changes: Sequence[Change]) -> list[Change]:
+    """A group of which one is held is held whole, for the same reason."""
+    reasons: dict[str, str] = {}
+    for change in changes:
+        if change.held is not None and change.group_id:
+            reasons.setdefault(change.group_id, change.held)
+    return [
+        msgspec.structs.replace(change, held=reasons[change.group_id])
+        if change.held is None and change.group_id in reasons
+        else change
+        for change in changes
+    ]
+
+
+def source_path(change: Change, rule: str) -> str | None:
+    """The source's path out of a rule's key ("<crm path>:<books path>"); payment states have no source record."""
+    if change.flow == "payments":
+        return None
+    crm, _, books = rule.partition(":")
+    return crm if change.side == "books" else books
 
 
 _DEAL_RELIES_ON = (
@@ -139,6 +186,7 @@ def fields_json(fields: Iterable[FieldChange]) -> str:
             "overwrites": to_json(f.overwrites),
             "empties": f.empties,
             **({"both": True} if f.both else {}),
+            **({"fills": True} if f.fills else {}),
         }
         for f in fields
     ]
@@ -161,6 +209,7 @@ def fields_from_json(text: str) -> tuple[FieldChange, ...]:
             overwrites=from_json(kind, row["overwrites"]),
             empties=row["empties"],
             both=row.get("both", False),
+            fills=row.get("fills", False),
         )
 
     return tuple(one(row) for row in msgspec.json.decode(text))
@@ -204,13 +253,15 @@ class Fingerprint:
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan comes to, for its first line: counts by (side, kind, operation), money to post by currency."""
+    """What a plan comes to, for its first line: counts by (side, kind, operation), money to post by currency, and the
+    net of what is credited apart from that."""
 
     changes: int = 0
     held: int = 0
     by_kind: dict[str, int] = {}
     net: dict[str, Decimal] = {}
     tax: dict[str, Decimal] = {}
+    credited: dict[str, Decimal] = {}
     documents: int = 0
     conflicts: int = 0
     waiting: int = 0
@@ -221,6 +272,7 @@ def summed(changes: Iterable[Change], conflicts: int = 0, waiting: int = 0) -> S
     by_kind: dict[str, int] = {}
     net: dict[str, Decimal] = {}
     tax: dict[str, Decimal] = {}
+    credited: dict[str, Decimal] = {}
     number = held = documents = 0
     for change in changes:
         if change.held is not None:
@@ -229,7 +281,10 @@ def summed(changes: Iterable[Change], conflicts: int = 0, waiting: int = 0) -> S
         number += 1
         name = f"{change.side}.{change.kind.value}.{change.operation}"
         by_kind[name] = by_kind.get(name, 0) + 1
-        if change.is_money and change.net is not None:
+        if change.kind is Kind.CREDIT_NOTE and change.net is not None:
+            documents += 1
+            credited[change.net.currency] = credited.get(change.net.currency, Decimal(0)) + change.net.amount
+        elif change.is_money and change.net is not None:
             documents += 1
             code = change.net.currency
             net[code] = net.get(code, Decimal(0)) + change.net.amount
@@ -241,6 +296,7 @@ def summed(changes: Iterable[Change], conflicts: int = 0, waiting: int = 0) -> S
         by_kind=by_kind,
         net=net,
         tax=tax,
+        credited=credited,
         documents=documents,
         conflicts=conflicts,
         waiting=waiting,

@@ -67,6 +67,12 @@ def to_bill(report: Report) -> dict[str, Decimal]:
 
 def headline(report: Report) -> str:
     """One line that is enough by itself: whether the period ties, what is to bill, what is open."""
+    if report.header.trail_break is not None:
+        return f"{_tied(report)} The audit trail does not hold: {report.header.trail_break}."
+    return _tied(report)
+
+
+def _tied(report: Report) -> str:
     name = period_name(report.header.period)
     if not report.ties or not report.completeness.whole:
         return f"{name} {_off(report)}."
@@ -207,7 +213,15 @@ def header_rows(report: Report) -> list[tuple[str, str]]:
         ("Mapping", header.mapping_version),
         ("Prepared by", header.prepared_by if header.prepared_by is not None else "not signed"),
         ("Reviewed by", header.reviewed_by if header.reviewed_by is not None else "not signed"),
+        *([("Audit trail", trail(report))] if header.trail is not None else []),
     ]
+
+
+def trail(report: Report) -> str:
+    """The audit trail's head, by which a trail that was rewritten since is found out, and whether it holds."""
+    header = report.header
+    said = f"entry {header.trail}" if header.trail is not None else "not told"
+    return said if header.trail_break is None else f"DOES NOT HOLD: {header.trail_break}; {said}"
 
 
 def _day(day: date) -> str:

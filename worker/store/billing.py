@@ -203,6 +203,21 @@ async def end_document(tx: Unit, document: DocumentRow, state: DocumentStateWord
     await set_position(tx, document.position_id, "spent", reason)
 
 
+async def take_back(tx: Unit, document: DocumentRow, state: DocumentStateWord) -> None:
+    """A document that was made as a part of something that failed: its position is as it was before."""
+    await tx.run(update(documents).where(documents.c.id == document.id).values(state=state))
+    live = select(documents.c.id).where(documents.c.position_id == document.position_id, documents.c.state == "live")
+    still = await tx.scalar(live)
+    await set_position(tx, document.position_id, "billed" if still is not None else "open")
+
+
+async def reissue(tx: Unit, document: DocumentRow, generation: int, net: Decimal, currency: str) -> None:
+    """A document was credited and another one stands in its place: the position says what that one says."""
+    await tx.run(update(documents).where(documents.c.id == document.id).values(state="credited"))
+    now = {"generation": generation, "net": net, "currency": currency, "state": "billed", "reason": None}
+    await tx.run(update(positions).where(positions.c.id == document.position_id).values(**now))
+
+
 async def settled_by(tx: Unit, connection_id: str, invoices: Sequence[str]) -> list[tuple[Kind, str]]:
     """The payments and credit notes that touch these invoices."""
     found: dict[tuple[Kind, str], None] = {}

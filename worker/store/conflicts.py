@@ -11,30 +11,10 @@ from sqlalchemy import func, insert, select, update
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Side
+from worker.engine.questions import Question
 from worker.outside import new_id
 from worker.store.database import Unit, chunks
 from worker.store.tables import conflicts, decisions
-
-What = Literal["field", "match", "create", "document", "removed"]
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """Something only a person can settle. `crm`, `books`, `base` are JSON values as `to_json` writes them;
-    `fingerprint` is of the inputs: the same question is not asked twice."""
-
-    what: What
-    kind: Kind
-    side: Side
-    ref: str
-    title: str
-    reason: str
-    fingerprint: str
-    rule: str = ""
-    link_id: str | None = None
-    crm: Any = None
-    books: Any = None
-    base: Any = None
-    candidates: tuple[dict[str, Any], ...] = ()
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +36,8 @@ def _json(value: Any) -> str:
 
 
 async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
-    """Open questions; one that is open already with the same inputs stays as it is, with others it is replaced.
-    How many are new comes back."""
+    """Open questions; one that is open already with the same inputs stays as it is, with others it is replaced (one
+    about many records is told anew, and keeps its number). How many are new comes back."""
     if not questions:
         return 0
     now = await tx.now()
@@ -70,6 +50,11 @@ async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
     for question in {(q.side, q.kind, q.ref, q.rule): q for q in questions}.values():
         before = known.get((question.side, question.kind.value, question.ref, question.rule))
         if before is not None and before["fingerprint"] == question.fingerprint:
+            if question.what == "document" and before["candidates"] != _json(question.candidates):
+                await _tell_anew(tx, before["id"], question)  # what may be answered is told of the document
+            continue
+        if before is not None and before["what"] == question.what == "everywhere":
+            await _tell_anew(tx, before["id"], question)
             continue
         if before is not None:
             await tx.run(update(conflicts).where(conflicts.c.id == before["id"]).values(state="obsolete"))
@@ -102,20 +87,25 @@ async def ask(tx: Unit, pair_id: str, questions: Sequence[Question]) -> int:
 
 
 async def close_unasked(
-    tx: Unit, pair_id: str, considered: Collection[tuple[Side, Kind, str]], asked: Collection[Question]
+    tx: Unit,
+    pair_id: str,
+    considered: Collection[tuple[Side, Kind, str]],
+    asked: Collection[Question],
+    fields: Collection[tuple[Kind, str, str]] = (),
 ) -> None:
-    """Of the open questions about records that were looked at whole, those that are not asked again: they answered
-    themselves."""
+    """Of the open questions about records that were looked at whole, and about `fields` as (kind, CRM's ref, rule),
+    those that are not asked again: they answered themselves. What is half done does not: a person closes it."""
     again = {(q.side, q.kind, q.ref, q.rule) for q in asked}
     rows = await tx.rows(
         select(conflicts.c.id, conflicts.c.side, conflicts.c.kind, conflicts.c.ref, conflicts.c.rule).where(
-            conflicts.c.pair_id == pair_id, conflicts.c.state == "open"
+            conflicts.c.pair_id == pair_id, conflicts.c.state == "open", conflicts.c.what != "half"
         )
     )
     over = [
         id_
         for id_, side, kind, ref, rule in rows
-        if (side, Kind(kind), ref) in considered and (side, Kind(kind), ref, rule) not in again
+        if ((side, Kind(kind), ref) in considered or (side == "crm" and (Kind(kind), ref, rule) in fields))
+        and (side, Kind(kind), ref, rule) not in again
     ]
     for part in chunks(over):
         await tx.run(update(conflicts).where(conflicts.c.id.in_(part)).values(state="obsolete"))
@@ -126,14 +116,17 @@ class Questions:
 
     def __init__(self, opened: Sequence[Question], left: Collection[Question]) -> None:
         self._about = {(q.side, q.kind, q.ref) for q in opened}
-        self._of = {
-            (q.kind, str(candidate.get("ref"))): q.ref for q in opened if q.side == "crm" for candidate in q.candidates
-        }
+        self._of = {(q.kind, ref): q.ref for q in opened if q.side == "crm" for ref in q.named}
+        self._fields = {(q.kind, q.rule) for q in opened if q.what == "everywhere"}
         self._left = {(q.side, q.kind, q.ref, q.rule, q.fingerprint) for q in left}
 
     def about(self, side: Side, kind: Kind, ref: str) -> bool:
         """Whether a question about this record is open."""
         return (side, kind, ref) in self._about
+
+    def everywhere(self, kind: Kind, rule: str) -> bool:
+        """Whether a field is being asked about for many records at once."""
+        return (kind, rule) in self._fields
 
     def candidate_of(self, kind: Kind, ref: str) -> str | None:
         """The CRM record that, as an open question says, this record of the books may be."""
@@ -172,7 +165,6 @@ def _conflict(row: Mapping[str, Any]) -> Conflict:
         ref=row["ref"],
         title=row["title"],
         reason=row["reason"],
-        fingerprint=row["fingerprint"],
         rule=row["rule"] or "",
         link_id=row["link_id"],
         crm=msgspec.json.decode(row["crm"]) if row["crm"] is not None else None,
@@ -203,6 +195,12 @@ async def open_conflicts(tx: Unit, pair_id: str, limit: int = 1000) -> list[Conf
     return [_conflict(row) for row in rows]
 
 
+async def open_everywhere(tx: Unit, pair_id: str) -> list[Conflict]:
+    """The open questions about a field of many records."""
+    mine = (conflicts.c.pair_id == pair_id, conflicts.c.state == "open", conflicts.c.what == "everywhere")
+    return [_conflict(row) for row in await tx.all(select(conflicts).where(*mine).order_by(conflicts.c.number))]
+
+
 async def count_open(tx: Unit, pair_id: str) -> int:
     return int(
         await tx.scalar(
@@ -211,6 +209,12 @@ async def count_open(tx: Unit, pair_id: str) -> int:
             .where(conflicts.c.pair_id == pair_id, conflicts.c.state == "open")
         )
     )
+
+
+async def count_records(tx: Unit, pair_id: str) -> int:
+    """How many records the open questions are about."""
+    many = [conflict.question.records for conflict in await open_everywhere(tx, pair_id)]
+    return await count_open(tx, pair_id) - len(many) + sum(many)
 
 
 async def get(tx: Unit, pair_id: str, number: int) -> Conflict | None:
@@ -230,12 +234,18 @@ async def settle(tx: Unit, conflict: Conflict, decision: str, by: str) -> bool:
 
 async def ask_anew(tx: Unit, conflict: Conflict, question: Question) -> None:
     """The same open question with the values of now."""
-    values = {"crm": _json(question.crm), "books": _json(question.books), "reason": question.reason}
+    await _tell_anew(tx, conflict.id, question)
+
+
+async def _tell_anew(tx: Unit, conflict_id: str, question: Question) -> None:
+    told = {"title": question.title, "reason": question.reason, "fingerprint": question.fingerprint}
+    values = {name: _json(getattr(question, name)) for name in ("crm", "books", "base", "candidates")}
     await tx.run(
-        update(conflicts)
-        .where(conflicts.c.id == conflict.id, conflicts.c.state == "open")
-        .values(**values, fingerprint=question.fingerprint)
+        update(conflicts).where(conflicts.c.id == conflict_id, conflicts.c.state == "open").values(**told, **values)
     )
+
+
+TAKEN_BACK = "undo"  # the rule of a decision that an undo left: what it took back is not made or matched again
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,12 +260,19 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def decide(tx: Unit, pair_id: str, decision: Decision, by: str) -> None:
-    await tx.run(
-        insert(decisions),
-        [{"id": new_id("dc"), "pair_id": pair_id, "side": decision.side, "kind": decision.kind.value,
-          "ref": decision.ref, "rule": decision.rule, "verdict": decision.verdict, "detail": decision.detail,
-          "decided_by": by, "decided_at": await tx.now()}],
-    )  # fmt: skip
+    await decide_all(tx, pair_id, [decision], by)
+
+
+async def decide_all(tx: Unit, pair_id: str, said: Sequence[Decision], by: str) -> None:
+    now = await tx.now()
+    rows = [
+        {"id": new_id("dc"), "pair_id": pair_id, "side": decision.side, "kind": decision.kind.value,
+         "ref": decision.ref, "rule": decision.rule, "verdict": decision.verdict, "detail": decision.detail,
+         "decided_by": by, "decided_at": now}
+        for decision in said
+    ]  # fmt: skip
+    if rows:
+        await tx.run(insert(decisions), rows)
 
 
 async def decided(tx: Unit, pair_id: str) -> dict[tuple[Side, Kind, str], list[Decision]]:
@@ -289,6 +306,39 @@ async def lift(tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], rule: st
             decisions.c.kind == kind.value,
             decisions.c.ref == ref,
             decisions.c.rule == rule,
+            decisions.c.verdict == verdict,
+            decisions.c.lifted_at.is_(None),
+        )
+        .values(lifted_at=await tx.now())
+    )
+
+
+async def lift_verdicts(tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], verdicts: Sequence[str]) -> bool:
+    """What was decided about a record in any of these ways, under whatever rule. False: there was nothing."""
+    side, kind, ref = subject
+    result = await tx.run(
+        update(decisions)
+        .where(
+            decisions.c.pair_id == pair_id,
+            decisions.c.side == side,
+            decisions.c.kind == kind.value,
+            decisions.c.ref == ref,
+            decisions.c.verdict.in_(list(verdicts)),
+            decisions.c.lifted_at.is_(None),
+        )
+        .values(lifted_at=await tx.now())
+    )
+    return bool(result.rowcount)
+
+
+async def lift_rules(tx: Unit, pair_id: str, kind: Kind, rules: Sequence[str], verdict: str) -> None:
+    """What was decided under fields that mean something else now."""
+    await tx.run(
+        update(decisions)
+        .where(
+            decisions.c.pair_id == pair_id,
+            decisions.c.kind == kind.value,
+            decisions.c.rule.in_(list(rules)),
             decisions.c.verdict == verdict,
             decisions.c.lifted_at.is_(None),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import text as sql
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Catalogue, Side
@@ -49,6 +50,11 @@ async def installation_id(tx: Unit) -> str:
     known: str | None = await tx.scalar(select(installation.c.id))
     if known is not None:
         return known
+    if tx.dialect == "postgresql":  # two processes that find none do not both make one
+        await tx.run(sql("lock table installation in share row exclusive mode"))
+        known = await tx.scalar(select(installation.c.id))
+        if known is not None:
+            return known
     made = new_id("in")
     await tx.run(insert(installation), [{"id": made, "created_at": await tx.now()}])
     return made
@@ -90,6 +96,12 @@ async def get_connection(tx: Unit, connection_id: str) -> Connection:
     if row is None:
         raise LookupError(f"no connection {connection_id}")
     return _connection(row)
+
+
+async def of_account(tx: Unit, system: str, account: str) -> Connection | None:
+    """The connection of an account, if it is connected."""
+    row = await tx.first(select(connections).where(connections.c.system == system, connections.c.account == account))
+    return _connection(row) if row is not None else None
 
 
 async def all_connections(tx: Unit) -> list[Connection]:

@@ -7,8 +7,9 @@ whatever the busy timeout says. Time comes from the store, and a test can shift 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -120,6 +121,18 @@ class Database:
         await self.engine.dispose()
 
 
+class RollsBack(sqlite3.Connection):
+    """A connection that ends its transaction before it closes.
+
+    A statement that was cut off by a cancellation keeps a closed connection half alive, with its transaction and its
+    lock on the whole file (https://www.sqlite.org/c3ref/close.html, sqlite3_close_v2), until somebody collects it."""
+
+    def close(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it is closed already
+            self.rollback()
+        super().close()
+
+
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
@@ -136,7 +149,7 @@ def _sqlite_begin(connection: Connection) -> None:
 def open_database(url: str) -> Database:
     """A database by SQLAlchemy URL: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Opens lazily."""
     if url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_size=4, max_overflow=8)
+        engine = create_async_engine(url, pool_size=4, max_overflow=8, connect_args={"factory": RollsBack})
         event.listen(engine.sync_engine, "connect", _sqlite_connect)
         event.listen(engine.sync_engine, "begin", _sqlite_begin)
     else:

@@ -82,6 +82,15 @@ async def get_links(tx: Unit, ids: Sequence[str]) -> dict[str, Link]:
     }
 
 
+async def provenances(tx: Unit, ids: Sequence[str]) -> dict[str, Provenance]:
+    """How the members of each link came together."""
+    found: dict[str, Provenance] = {}
+    for part in chunks(list(dict.fromkeys(ids))):
+        rows = await tx.rows(select(links.c.id, links.c.provenance).where(links.c.id.in_(part)))
+        found.update(tuple(row) for row in rows)
+    return found
+
+
 async def make_links(tx: Unit, pair_id: str, new: Sequence[NewLink]) -> list[Link]:
     """Store links with their primary members. A ref that is linked already fails the unit (unique index)."""
     now = await tx.now()
@@ -162,21 +171,27 @@ async def load_bases(
     found: dict[str, dict[str, Base]] = {}
     for part in chunks(link_ids):
         rows = await tx.rows(
-            select(bases.c.link_id, bases.c.rule, bases.c.crm, bases.c.books).where(bases.c.link_id.in_(part))
+            select(bases.c.link_id, bases.c.rule, bases.c.crm, bases.c.books, bases.c.decision).where(
+                bases.c.link_id.in_(part)
+            )
         )
-        for link_id, rule, crm, books in rows:
+        for link_id, rule, crm, books, decision in rows:
             if rule in types:
                 crm_type, books_type = types[rule]
                 base = Base(
                     crm=from_json(crm_type, msgspec.json.decode(crm)),
                     books=from_json(books_type, msgspec.json.decode(books)),
+                    kept=_KEPT.get(decision.partition(":")[0]),
                 )
                 found.setdefault(link_id, {})[rule] = base
     return found
 
 
+_KEPT: dict[str, Side] = {"keep crm": "crm", "keep books": "books"}
+
+
 async def store_bases(tx: Unit, rows: Sequence[tuple[str, str, Base, str]]) -> None:
-    """(link id, rule, base, decision): the two agree on these values, or agreed to differ."""
+    """(link id, rule, base, decision): the two agree on these values, or agreed to differ, or one is to be kept."""
     now = await tx.now()
     values = [
         {
@@ -184,13 +199,28 @@ async def store_bases(tx: Unit, rows: Sequence[tuple[str, str, Base, str]]) -> N
             "rule": rule,
             "crm": msgspec.json.encode(to_json(base.crm)).decode(),
             "books": msgspec.json.encode(to_json(base.books)).decode(),
-            "decision": decision,
+            "decision": decision if base.kept is None else f"keep {base.kept}:{decision}",
             "at": now,
         }
         for link_id, rule, base, decision in rows
     ]
     if values:
         await tx.run(tx.upsert(bases), values)
+
+
+async def without_base(tx: Unit, pair_id: str, kind: Kind, rule: str) -> list[str]:
+    """The links of a kind that were never compared by a rule."""
+    compared = select(bases.c.link_id).where(bases.c.link_id == links.c.id, bases.c.rule == rule)
+    mine = (links.c.pair_id == pair_id, links.c.kind == kind.value)
+    return [id_ for (id_,) in await tx.rows(select(links.c.id).where(*mine, ~compared.exists()))]
+
+
+async def decisions(tx: Unit, link_id: str, rules: Sequence[str]) -> dict[str, str]:
+    """rule -> what made its base: the id of a change, of a conflict, or a word."""
+    rows = await tx.rows(
+        select(bases.c.rule, bases.c.decision).where(bases.c.link_id == link_id, bases.c.rule.in_(list(rules)))
+    )
+    return dict(tuple(row) for row in rows)
 
 
 async def forget_bases(tx: Unit, pair_id: str, kind: Kind, rules: Sequence[str]) -> None:

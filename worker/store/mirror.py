@@ -30,10 +30,10 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What storing some pages did."""
+    """What storing some pages did: how many records they told of, and which of those moved."""
 
     seen: int
-    moved: int
+    moved: tuple[tuple[Kind, str], ...]
 
 
 def unseen() -> Any:
@@ -75,7 +75,7 @@ async def store_pages(tx: Unit, connection_id: str, pages: Sequence[Page], liste
         await _finish_scan(tx, connection_id, kind, scans.get(kind.value, 0) + 1)
     await _move_cursors(tx, connection_id, pages, now)
     await mark_dirty(tx, listeners, moved)
-    return Stored(seen=len(latest), moved=len(moved))
+    return Stored(seen=len(latest), moved=tuple(moved))
 
 
 def _latest(pages: Sequence[Page]) -> list[AnyRecord | Tombstone]:
@@ -98,11 +98,33 @@ async def store_records(
 
 async def store_tombstones(
     tx: Unit, connection_id: str, stones: Sequence[Tombstone], listeners: Sequence[Listener]
-) -> None:
-    await mark_dirty(tx, listeners, await _store_tombstones(tx, connection_id, stones))
+) -> list[tuple[Kind, str]]:
+    """Store what the vendor says is gone, and mark what was there before."""
+    moved = await _store_tombstones(tx, connection_id, stones)
+    await mark_dirty(tx, listeners, moved)
+    return moved
 
 
 UNREACHABLE = "unreachable"
+
+
+async def held_as_gone(tx: Unit, connection_id: str, keys: Sequence[tuple[Kind, str]]) -> list[tuple[Kind, str]]:
+    """Which of these the vendor has told to be deleted, archived or merged away."""
+    found: list[tuple[Kind, str]] = []
+    for kind in {kind for kind, _ in keys}:
+        for part in chunks([ref for k, ref in keys if k is kind]):
+            rows = await tx.rows(
+                select(mirror.c.ref).where(
+                    mirror.c.connection_id == connection_id,
+                    mirror.c.kind == kind.value,
+                    mirror.c.ref.in_(part),
+                    unseen(),
+                    mirror.c.gone.is_not(None),
+                    mirror.c.gone != UNREACHABLE,
+                )
+            )
+            found += [(kind, ref) for (ref,) in rows]
+    return found
 
 
 async def lose_sight(tx: Unit, connection_id: str, kind: Kind, refs: Collection[str]) -> None:
@@ -236,20 +258,18 @@ async def _store_allocations(tx: Unit, connection_id: str, records: Sequence[Any
 
 
 async def _store_tombstones(tx: Unit, connection_id: str, stones: Sequence[Tombstone]) -> list[tuple[Kind, str]]:
-    moved: list[tuple[Kind, str]] = []
-    for stone in stones:
-        where = (
-            mirror.c.connection_id == connection_id,
-            mirror.c.kind == stone.kind.value,
-            mirror.c.ref == stone.ref,
-        )
-        result = await tx.run(
-            update(mirror)
-            .where(*where, or_(mirror.c.gone.is_(None), mirror.c.gone != stone.how))
-            .values(gone=stone.how, survivor=stone.survivor)
-        )
-        if result.rowcount:
-            moved.append((stone.kind, stone.ref))
+    said = {(stone.kind, stone.ref): stone for stone in stones}
+    known = await _known_digests(tx, connection_id, list(said))
+    moved = [at for at, stone in said.items() if known.get((at[0].value, at[1]), (None, stone.how))[1] != stone.how]
+    statement = update(mirror).where(
+        mirror.c.connection_id == connection_id, mirror.c.kind == _p("kind"), mirror.c.ref == _p("ref")
+    )
+    rows = [
+        {"p_kind": kind.value, "p_ref": ref, "p_gone": said[kind, ref].how, "p_survivor": said[kind, ref].survivor}
+        for kind, ref in sorted(moved)  # two writers lock in one order
+    ]
+    if rows:
+        await tx.run(statement.values(gone=_p("gone"), survivor=_p("survivor")), rows)
     return moved
 
 
@@ -293,6 +313,23 @@ async def missed_once(tx: Unit, connection_id: str) -> set[Kind]:
         .distinct()
     )
     return {Kind(kind) for (kind,) in rows}
+
+
+async def suspect(tx: Unit, connection_id: str, kind: Kind, refs: Collection[str]) -> None:
+    """A read by id did not show these, and nobody said that they are gone: they count as missed once, so that the
+    next complete listings decide."""
+    for part in chunks(sorted(refs)):
+        await tx.run(
+            update(mirror)
+            .where(
+                mirror.c.connection_id == connection_id,
+                mirror.c.kind == kind.value,
+                mirror.c.ref.in_(part),
+                mirror.c.gone.is_(None),
+                mirror.c.missed == 0,
+            )
+            .values(missed=1)
+        )
 
 
 async def suspects(tx: Unit, connection_id: str) -> list[tuple[Kind, str]]:

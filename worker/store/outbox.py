@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, func, insert, or_, select, update
 
+from worker.crash import crash
 from worker.store.database import Unit
 from worker.store.tables import outbox
 
@@ -46,6 +47,7 @@ async def put(tx: Unit, pair_id: str, channel: str, message: str, what: str, bod
     row = {"pair_id": pair_id, "channel": channel, "message": message, "what": what, "state": "pending",
            "body": msgspec.json.encode(dict(body)).decode(), "created_at": await tx.now()}  # fmt: skip
     await tx.run(insert(outbox), [row])
+    crash("message.stored")
 
 
 async def is_due(tx: Unit) -> bool:

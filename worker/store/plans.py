@@ -18,13 +18,15 @@ from sqlalchemy import Integer, bindparam, case, func, insert, select, update
 
 from connectors.canon.records import AnyRecord, Kind, decode, encode
 from connectors.canon.values import Money
-from connectors.kit.contract import Operation, Side
-from worker.engine.plan import Change, Flow, Relied, Sum, fields_from_json, fields_json
+from connectors.kit.contract import Side
+from worker.engine.plan import Change, Deed, Flow, Relied, Sum, fields_from_json, fields_json
+from worker.engine.undo import Since, Written
 from worker.store.database import Unit, chunks
-from worker.store.tables import changes, plans, tallies
+from worker.store.tables import changes, plans, runs, tallies
 
 State = Literal["planned", "held", "intended", "done", "rejected", "stale", "unknown", "discarded"]
 CAME_TO_NOTHING: tuple[State, ...] = ("rejected", "stale", "held", "discarded")
+UNDER_WAY = ("applying", "beside")  # `beside`: an answer is carried out while another plan is half done
 LIFETIME = timedelta(hours=24)
 
 
@@ -81,6 +83,7 @@ def _row(pair_id: str, plan_id: str, seq: int, change: Change) -> dict[str, Any]
         "currency": change.net.currency if change.net is not None else None,
         "state": "held" if change.held is not None else "planned",
         "reason": change.held,
+        "undoes": change.undoes,
     }
 
 
@@ -88,7 +91,7 @@ def read_change(row: Mapping[str, Any]) -> StoredChange:
     """A row of `changes` as a value."""
     currency: str | None = row["currency"]
     record: AnyRecord | None = decode(row["record"]) if row["record"] is not None else None
-    operation: Operation = row["operation"]
+    operation: Deed = row["operation"]
     flow: Flow = row["flow"]
     side: Side = row["side"]
     change = Change(
@@ -116,6 +119,7 @@ def read_change(row: Mapping[str, Any]) -> StoredChange:
         net=Money(row["net"], currency) if row["net"] is not None and currency is not None else None,
         total=row["total"],
         held=row["reason"] if row["state"] == "held" else None,
+        undoes=row["undoes"],
     )
     return StoredChange(
         change=change,
@@ -131,13 +135,15 @@ def read_change(row: Mapping[str, Any]) -> StoredChange:
     )
 
 
-async def open_plan(tx: Unit, pair_id: str, plan_id: str, run_id: str, mapping_version: int) -> None:
-    """Begin to draw a plan. It is open for approval once `finish_plan` is called."""
+async def open_plan(
+    tx: Unit, pair_id: str, plan_id: str, run_id: str, mapping_version: int, *, undoes: str | None = None
+) -> None:
+    """Begin to draw a plan. It is open for approval once `finish_plan` is called. `undoes`: the run it takes back."""
     now = await tx.now()
     await tx.run(
         insert(plans),
         [{"id": plan_id, "pair_id": pair_id, "run_id": run_id, "state": "drawing", "mapping_version": mapping_version,
-          "created_at": now, "expires_at": now + LIFETIME}],
+          "created_at": now, "expires_at": now + LIFETIME, "undoes": undoes}],
     )  # fmt: skip
 
 
@@ -178,6 +184,7 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     approved_by: str | None
+    undoes: str | None = None
 
 
 async def get_plan(tx: Unit, plan_id: str) -> PlanRow | None:
@@ -203,6 +210,7 @@ def _plan(row: Mapping[str, Any]) -> PlanRow:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         approved_by=row["approved_by"],
+        undoes=row["undoes"],
     )
 
 
@@ -227,6 +235,20 @@ async def approve(tx: Unit, plan_id: str, fingerprint: str, by: str, only: Seque
         for part in chunks(left):
             await tx.run(update(changes).where(changes.c.id.in_(part)).values(state="discarded", reason="not chosen"))
     return bool(result.rowcount)
+
+
+async def begin_beside(tx: Unit, plan_id: str, fingerprint: str, summary: Sum, by: str) -> None:
+    """What was drawn is carried out at once, beside the pair's plan."""
+    values = {"fingerprint": fingerprint, "summary": _summary(summary), "approved_by": by}
+    await tx.run(
+        update(plans).where(plans.c.id == plan_id).values(state="beside", approved_at=await tx.now(), **values)
+    )
+
+
+async def under_way(tx: Unit, pair_id: str) -> list[str]:
+    """The ids of the pair's plans that are being carried out, or were left so."""
+    statement = select(plans.c.id).where(plans.c.pair_id == pair_id, plans.c.state.in_(UNDER_WAY))
+    return [plan_id for (plan_id,) in await tx.rows(statement.order_by(plans.c.created_at))]
 
 
 async def close_plan(tx: Unit, plan_id: str, state: str) -> None:
@@ -264,12 +286,93 @@ async def read_changes(
     return [read_change(row) for row in await tx.all(statement)]
 
 
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that was carried out: when, by the store's time, and when by the vendor's, if its answer told."""
+
+    change: Change
+    settled_at: datetime
+    stored_at: datetime | None
+
+
+async def done_change(tx: Unit, change_id: str) -> Done | None:
+    """A change that is done; None for any other, and for what is no change's id."""
+    row = await tx.first(select(changes).where(changes.c.id == change_id, changes.c.state == "done"))
+    if row is None:
+        return None
+    stored: AnyRecord | None = decode(row["stored"]) if row["stored"] is not None else None
+    stored_at = stored.updated_at if stored is not None else None
+    return Done(change=read_change(row).change, settled_at=row["settled_at"], stored_at=stored_at)
+
+
 async def change_states(tx: Unit, ids: Sequence[str]) -> dict[str, State]:
     found: dict[str, State] = {}
     for part in chunks(ids):
         for id_, state in await tx.rows(select(changes.c.id, changes.c.state).where(changes.c.id.in_(part))):
             found[id_] = state
     return found
+
+
+async def read_group(tx: Unit, plan_id: str, group_id: str) -> list[StoredChange]:
+    """The changes that stand and fall together, in order."""
+    mine = select(changes).where(changes.c.plan_id == plan_id, changes.c.group_id == group_id)
+    return [read_change(row) for row in await tx.all(mine.order_by(changes.c.group_seq))]
+
+
+async def read_some(tx: Unit, ids: Sequence[str]) -> dict[str, StoredChange]:
+    """Changes of any plan, by id."""
+    found: dict[str, StoredChange] = {}
+    for part in chunks(list(dict.fromkeys(ids))):
+        for row in await tx.all(select(changes).where(changes.c.id.in_(part))):
+            found[row["id"]] = read_change(row)
+    return found
+
+
+async def taking_back(tx: Unit, ids: Sequence[str]) -> str | None:
+    """The plan under way that takes any of these changes back."""
+    for part in chunks(list(ids)):
+        found = await tx.scalar(
+            select(changes.c.plan_id)
+            .join(plans, plans.c.id == changes.c.plan_id)
+            .where(changes.c.undoes.in_(part), plans.c.state.in_(UNDER_WAY))
+        )
+        if found is not None:
+            return str(found)
+    return None
+
+
+async def took_back(tx: Unit, plan_id: str) -> list[StoredChange]:
+    """What was done to take back changes of a plan as a part of it: of groups that came to a half."""
+    own = changes.alias("own")
+    statement = (
+        select(changes)
+        .join(own, own.c.id == changes.c.undoes)
+        .where(own.c.plan_id == plan_id, changes.c.compensation.is_not(None), changes.c.state == "done")
+        .order_by(changes.c.seq)
+    )
+    return [read_change(row) for row in await tx.all(statement)]
+
+
+async def torn_groups(tx: Unit, plan_id: str) -> tuple[str, ...]:
+    """The groups of a plan of which a part was done, and is not taken back, while another came to nothing."""
+    back = changes.alias("back")
+    undone = select(back.c.id).where(back.c.undoes == changes.c.id, back.c.state == "done")
+    lost = changes.alias("lost")
+    came_to_nothing = select(lost.c.id).where(
+        lost.c.plan_id == plan_id, lost.c.group_id == changes.c.group_id, lost.c.state.in_(CAME_TO_NOTHING)
+    )
+    rows = await tx.rows(
+        select(changes.c.group_id)
+        .where(
+            changes.c.plan_id == plan_id,
+            changes.c.group_id != changes.c.id,
+            changes.c.state == "done",
+            came_to_nothing.exists(),
+            ~undone.exists(),
+        )
+        .distinct()
+        .order_by(changes.c.group_id)
+    )
+    return tuple(group for (group,) in rows)
 
 
 async def count_states(tx: Unit, plan_id: str) -> dict[State, int]:
@@ -321,7 +424,7 @@ async def intend(tx: Unit, plan_id: str, intents: Sequence[Intent]) -> bool:
     """planned -> intended for all of one call, or for none: the compare-and-set on (change, attempt, plan state)
     that keeps two workers from both sending."""
     alive = await tx.scalar(select(plans.c.state).where(plans.c.id == plan_id))
-    if alive != "applying":
+    if alive not in UNDER_WAY:
         return False
     calls: dict[tuple[int, str, str | None, datetime], list[str]] = {}
     for intent in intents:
@@ -418,10 +521,16 @@ async def release(tx: Unit, plan_id: str, ids: Sequence[str] | None, by: str) ->
     that only observes holds back, nobody can release."""
     guarded = changes.c.reason.startswith(GUARD, autoescape=True)
     statement = update(changes).where(changes.c.plan_id == plan_id, changes.c.state == "held", guarded)
-    if ids is not None:
-        statement = statement.where(changes.c.id.in_(list(ids)))
-    result = await tx.run(statement.values(state="planned", reason=f"confirmed by {by}"))
-    return int(result.rowcount)
+    statement = statement.values(state="planned", reason=f"confirmed by {by}")
+    parts = [statement] if ids is None else [statement.where(changes.c.id.in_(part)) for part in chunks(list(ids))]
+    return sum([int((await tx.run(part)).rowcount) for part in parts])
+
+
+async def count_confirmable(tx: Unit, plan_id: str) -> int:
+    """How many changes of a plan a guard holds back."""
+    guarded = changes.c.reason.startswith(GUARD, autoescape=True)
+    mine = select(func.count()).select_from(changes).where(changes.c.plan_id == plan_id, changes.c.state == "held")
+    return int(await tx.scalar(mine.where(guarded)))
 
 
 async def keep_before(tx: Unit, images: Mapping[str, AnyRecord]) -> None:
@@ -441,14 +550,17 @@ async def tally(tx: Unit, pair_id: str, rows: Sequence[dict[str, Any]]) -> None:
         await tx.run(insert(tallies), [{"pair_id": pair_id, "at": now, **row} for row in rows])
 
 
-async def window(tx: Unit, pair_id: str, since: datetime) -> dict[tuple[Side, Kind, str], int]:
-    """What was done since: (side, kind, what) -> how many records."""
+async def window(tx: Unit, pair_id: str, since: datetime) -> dict[tuple[Side, Kind, str], frozenset[str]]:
+    """What was done since: (side, kind, what) -> the refs. Writes to single fields are left out."""
     rows = await tx.rows(
-        select(tallies.c.side, tallies.c.kind, tallies.c.what, func.count(func.distinct(tallies.c.ref)))
-        .where(tallies.c.pair_id == pair_id, tallies.c.at >= since)
-        .group_by(tallies.c.side, tallies.c.kind, tallies.c.what)
+        select(tallies.c.side, tallies.c.kind, tallies.c.what, tallies.c.ref)
+        .where(tallies.c.pair_id == pair_id, tallies.c.what != "field", tallies.c.at >= since)
+        .distinct()
     )
-    return {(side, Kind(kind), what): number for side, kind, what, number in rows}
+    found: dict[tuple[Side, Kind, str], set[str]] = {}
+    for side, kind, what, ref in rows:
+        found.setdefault((side, Kind(kind), what), set()).add(ref)
+    return {key: frozenset(refs) for key, refs in found.items()}
 
 
 async def writes_to_fields(
@@ -479,6 +591,25 @@ async def totals(tx: Unit, plan_id: str) -> tuple[int, dict[str, Decimal]]:
     return len(rows), net
 
 
+async def posted_alone(tx: Unit, pair_id: str, by: str, since: datetime) -> dict[str, Decimal]:
+    """The net of documents, by currency, that plans approved by this name posted since."""
+    rows = await tx.rows(
+        select(changes.c.currency, changes.c.net)
+        .join(plans, plans.c.id == changes.c.plan_id)
+        .where(
+            changes.c.pair_id == pair_id,
+            changes.c.state == "done",
+            changes.c.settled_at >= since,
+            changes.c.net.is_not(None),
+            plans.c.approved_by == by,
+        )
+    )
+    net: dict[str, Decimal] = {}
+    for currency, amount in rows:
+        net[currency] = net.get(currency, Decimal(0)) + amount
+    return net
+
+
 async def customers_with_documents(tx: Unit, pair_id: str, refs: Sequence[str]) -> set[str]:
     """Of these books customers, those that a done change has posted a document to."""
     found: set[str] = set()
@@ -489,4 +620,80 @@ async def customers_with_documents(tx: Unit, pair_id: str, refs: Sequence[str]) 
             .distinct()
         )
         found |= {ref for (ref,) in rows}
+    return found
+
+
+# --------------------------------------------------------------------------- what undo starts from
+
+
+async def written(tx: Unit, plan_id: str) -> list[Written]:
+    """What a plan really did, in order."""
+    rows = await tx.all(
+        select(changes).where(changes.c.plan_id == plan_id, changes.c.state == "done").order_by(changes.c.seq)
+    )
+    return [
+        Written(
+            change=read_change(row).change,
+            ref=row["ref"],
+            stored=decode(row["stored"]) if row["stored"] is not None else None,
+            provenance=row["outcome"],
+        )
+        for row in rows
+        if row["ref"] is not None
+    ]
+
+
+async def written_since(tx: Unit, pair_id: str, plan_id: str) -> dict[tuple[Side, Kind, str], list[Since]]:
+    """What later plans did to the records that this plan wrote, by record, the oldest first."""
+    own, later, by = changes.alias("own"), changes, plans
+    mine = select(own.c.id).where(
+        own.c.plan_id == plan_id,
+        own.c.state == "done",
+        own.c.side == later.c.side,
+        own.c.kind == later.c.kind,
+        own.c.ref == later.c.ref,
+        own.c.settled_at <= later.c.settled_at,
+    )
+    rows = await tx.all(
+        select(later.c.id, later.c.side, later.c.kind, later.c.ref, later.c.undoes, later.c.fields, later.c.plan_id)
+        .join(by, by.c.id == later.c.plan_id)
+        .where(later.c.pair_id == pair_id, later.c.state == "done", later.c.plan_id != plan_id, mine.exists())
+        .order_by(later.c.settled_at, later.c.seq)
+    )
+    carried_by = await _runs_of(tx, pair_id, list({row["plan_id"] for row in rows}))
+    found: dict[tuple[Side, Kind, str], list[Since]] = {}
+    for row in rows:
+        since = Since(
+            id=row["id"],
+            run=carried_by.get(row["plan_id"], ""),
+            undoes=row["undoes"],
+            rules=frozenset(field.rule for field in fields_from_json(row["fields"])),
+        )
+        found.setdefault((row["side"], Kind(row["kind"]), row["ref"]), []).append(since)
+    return found
+
+
+async def _runs_of(tx: Unit, pair_id: str, plan_ids: Sequence[str]) -> dict[str, str]:
+    """plan -> the run that carried it out, or else drew it."""
+    found: dict[str, str] = {}
+    for part in chunks(plan_ids):
+        rows = await tx.rows(
+            select(runs.c.plan_id, runs.c.id)
+            .where(runs.c.pair_id == pair_id, runs.c.plan_id.in_(part))
+            .order_by(runs.c.created_at)
+        )
+        found.update(tuple(row) for row in rows)
+    return found
+
+
+async def last_written(tx: Unit, pair_id: str) -> str | None:
+    """The last run that carried out a plan which wrote something and takes nothing back."""
+    wrote = select(changes.c.id).where(changes.c.plan_id == plans.c.id, changes.c.state == "done")
+    found: str | None = await tx.scalar(
+        select(runs.c.id)
+        .join(plans, plans.c.id == runs.c.plan_id)
+        .where(runs.c.pair_id == pair_id, plans.c.undoes.is_(None), wrote.exists())
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(1)
+    )
     return found

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
+from worker.crash import crash
 from worker.outside import new_id
 from worker.store.database import Unit
 from worker.store.tables import pairs, runs
@@ -99,10 +100,26 @@ async def get(tx: Unit, run_id: str) -> Run | None:
 
 
 async def recent(tx: Unit, pair_id: str, limit: int = 20) -> list[Run]:
+    """The last runs, the newest first. That a webhook was heard and led to no plan is no history."""
+    told = or_(runs.c.what != "hear", runs.c.plan_id.is_not(None), runs.c.state == "failed")
     rows = await tx.all(
-        select(runs).where(runs.c.pair_id == pair_id).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+        select(runs)
+        .where(runs.c.pair_id == pair_id, told)
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(limit)
     )
     return [_run(row) for row in rows]
+
+
+async def last_done(tx: Unit, pair_id: str, what: str, since: datetime) -> Run | None:
+    """The newest run of a kind that ended well since."""
+    row = await tx.first(
+        select(runs)
+        .where(runs.c.pair_id == pair_id, runs.c.what == what, runs.c.state == "done", runs.c.created_at >= since)
+        .order_by(runs.c.created_at.desc())
+        .limit(1)
+    )
+    return _run(row) if row is not None else None
 
 
 async def carried(tx: Unit, pair_id: str, plan_id: str) -> bool:
@@ -124,27 +141,54 @@ async def hasten(tx: Unit, pair_ids: Sequence[str]) -> None:
     )
 
 
+def _due(now: datetime) -> ColumnElement[bool]:
+    return or_(
+        runs.c.state == "queued",
+        and_(runs.c.state == "waiting", or_(runs.c.not_before.is_(None), runs.c.not_before <= now)),
+        and_(runs.c.state == "running", or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now)),
+    )
+
+
 async def due(tx: Unit, lane: Lane | None = None) -> list[str]:
     """Runs that no live lease holds and whose time has come, oldest first."""
-    now = await tx.now()
-    statement = (
-        select(runs.c.id)
-        .where(
-            or_(
-                runs.c.state == "queued",
-                and_(runs.c.state == "waiting", or_(runs.c.not_before.is_(None), runs.c.not_before <= now)),
-                and_(runs.c.state == "running", or_(runs.c.lease_until.is_(None), runs.c.lease_until <= now)),
-            )
-        )
-        .order_by(runs.c.created_at, runs.c.id)
-    )
+    statement = select(runs.c.id).where(_due(await tx.now())).order_by(runs.c.created_at, runs.c.id)
     if lane is not None:
         statement = statement.where(runs.c.lane == lane)
     return [run_id for (run_id,) in await tx.rows(statement)]
 
 
+async def next_of(tx: Unit, pair_id: str) -> list[tuple[str, Lane]]:
+    """(id, lane) of the pair's runs that are due, those that go first in front."""
+    rows = await tx.rows(select(runs.c.id, runs.c.lane).where(runs.c.pair_id == pair_id, _due(await tx.now())))
+    return sorted((tuple(row) for row in rows), key=lambda row: (row[1] != "realtime", row[0]))
+
+
+FIRST_FOR = timedelta(seconds=60)  # a run that nobody takes for so long, for its lane is not served, stops no other
+
+
+async def gives_way(tx: Unit, run: Run) -> bool:
+    """Whether somebody waits for a run that goes before this one: in the bulk lane, all that people asked for; what
+    people asked for gives way to an answer to a question, which is one record's."""
+    if run.what == "settle":
+        return False
+    ahead = runs.c.lane == "realtime"
+    if run.lane == "realtime":
+        ahead = and_(ahead, runs.c.what == "settle")
+    found = await tx.scalar(
+        select(runs.c.id).where(
+            runs.c.pair_id == run.pair_id,
+            runs.c.id != run.id,
+            runs.c.state == "queued",
+            runs.c.created_at > await tx.now() - FIRST_FOR,
+            ahead,
+        )
+    )
+    return found is not None
+
+
 async def take(tx: Unit, run_id: str, owner: str) -> Run | None:
-    """Take the lease, if nobody has it and nothing else of the pair is running. None: not now."""
+    """Take the lease, if nobody has it, nothing else of the pair is running, and nothing goes before it. None: not
+    now."""
     now = await tx.now()
     row = await tx.first(select(runs).where(runs.c.id == run_id))
     if row is None or row["state"] in ("done", "failed"):
@@ -159,7 +203,7 @@ async def take(tx: Unit, run_id: str, owner: str) -> Run | None:
             runs.c.lease_until > now,
         )
     )
-    if busy is not None:
+    if busy is not None or await gives_way(tx, _run(row)):
         return None
     result = await tx.run(
         update(runs)
@@ -176,6 +220,8 @@ async def take(tx: Unit, run_id: str, owner: str) -> Run | None:
             started_at=row["started_at"] or now,
         )
     )
+    if row["state"] == "running":
+        crash("lease.taken_over")
     return await get(tx, run_id) if result.rowcount else None
 
 

@@ -213,6 +213,10 @@ webhook_events = Table(
     Column("connection_id", ID, ForeignKey("connections.id"), primary_key=True),
     Column("event_id", REF, primary_key=True),
     Column("seen_at", Instant, nullable=False),
+    Column("kind", WORD),
+    Column("ref", REF),
+    Column("read_at", Instant),  # when the record was read that it announced; None: it is still to be read
+    Index("ix_webhook_events_record", "connection_id", "kind", "ref"),
 )
 
 subscriptions = Table(
@@ -222,8 +226,11 @@ subscriptions = Table(
     Column("connection_id", ID, ForeignKey("connections.id"), nullable=False),
     Column("vendor_id", REF),
     Column("expires_at", Instant),
-    Column("unannounced", Integer, nullable=False, server_default="0"),
-    Column("state", WORD, nullable=False),
+    Column("unannounced", Integer, nullable=False, server_default="0"),  # polls in a row that found more than it told
+    Column("state", WORD, nullable=False),  # live | unhealthy
+    Column("secret", LargeBinary),  # what its calls are signed with, sealed
+    Column("heard_at", Instant),
+    Column("counted_at", Instant),
 )
 
 # --------------------------------------------------------------------------- what belongs together
@@ -363,7 +370,7 @@ plans = Table(
     Column("id", ID, primary_key=True),
     _pair(),
     Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
-    Column("state", WORD, nullable=False),  # drawing | open | applying | applied | superseded | discarded | expired
+    Column("state", WORD, nullable=False),  # drawing | open | applying | beside | applied | ...
     Column("fingerprint", String(64), nullable=False, server_default=""),
     Column("mapping_version", Integer, nullable=False),
     Column("summary", Text, nullable=False, server_default="{}"),
@@ -460,7 +467,7 @@ conflicts = Table(
     Column("id", ID, primary_key=True),
     _pair(),
     Column("number", Integer, nullable=False),
-    Column("what", WORD, nullable=False),  # field | match | create | document
+    Column("what", WORD, nullable=False),  # field | everywhere | match | create | document | removed
     Column("kind", WORD, nullable=False),
     Column("link_id", ID),
     Column("rule", REF, nullable=False),

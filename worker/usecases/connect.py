@@ -13,11 +13,13 @@ from connectors.kit.errors import BadSettings
 from connectors.kit.oauth import MemoryTokens
 from worker.engine.mapping import FieldRule, Problem, check_against, parse
 from worker.engine.mapping import Mapping as PairMapping
-from worker.store import billing, links, mirror, runs, schedules
+from worker.engine.questions import ONE_BY_ONE
+from worker.store import billing, conflicts, links, mirror, runs, schedules
 from worker.store import connections as store
 from worker.store.audit import Entry, append
 from worker.store.connections import Connection, Pair
 from worker.store.database import Unit
+from worker.usecases.ask_about_fields import ask_at_once
 from worker.usecases.office import SIDES, CallCount, Office, is_paced
 from worker.vault import save_token
 
@@ -32,9 +34,11 @@ class Refused(Exception):
         self.problems = problems
 
 
-async def connect(office: Office, system: str, settings: Mapping[str, str], token: Token | None) -> Connection:
+async def connect(
+    office: Office, system: str, settings: Mapping[str, str], token: Token | None, by: str = "tieout"
+) -> Connection:
     """Log in once to see that it works, then store the account and its token. Connecting the same account again
-    replaces both, and held work goes on."""
+    replaces both, and held work goes on; it is on record in each of its pairs, the first time when it is paired."""
     connector = _opened(office, system, settings, token)
     try:
         catalogue = await connector.catalogue()
@@ -46,8 +50,17 @@ async def connect(office: Office, system: str, settings: Mapping[str, str], toke
     if token is not None:
         await save_token(office.db, office.vault, connection_id, token)
     async with office.db.write() as tx:
-        await runs.hasten(tx, [listener.pair_id for listener in await store.listeners(tx, connection_id)])
-        return await store.get_connection(tx, connection_id)
+        connection = await store.get_connection(tx, connection_id)
+        pairs = [listener.pair_id for listener in await store.listeners(tx, connection_id)]
+        await runs.hasten(tx, pairs)
+        for pair_id in sorted(pairs):  # in one order, for each takes a lock
+            await append(tx, pair_id, [_connected("account.connected", connection, by)])
+        return connection
+
+
+def _connected(action: str, connection: Connection, by: str) -> Entry:
+    detail = {"system": connection.system, "account": connection.account, "name": connection.name}
+    return Entry(action=action, actor=by, subject=connection.id, detail=detail)
 
 
 def _opened(office: Office, system: str, settings: Mapping[str, str], token: Token | None) -> Connector:
@@ -79,11 +92,27 @@ async def find_connection(office: Office, name: str) -> Connection:
     return found[0]
 
 
-async def pair_up(office: Office, text: str, source: str, by: str, accounts: Mapping[Side, str] | None = None) -> Pair:
-    """Save a mapping and the pair it names. Raises MappingError or Refused with every problem and its line."""
+class Paired(msgspec.Struct, frozen=True):
+    """A saved pair. `asked`: how many questions are open about fields in which linked records differ and were never
+    compared."""
+
+    pair: Pair
+    asked: int
+
+
+async def pair_up(
+    office: Office, text: str, source: str, by: str, accounts: Mapping[Side, str] | None = None
+) -> Paired:
+    """Save a mapping and the pair it names, and ask at once about what it maps anew and the two sides differ in.
+    Raises MappingError or Refused with every problem and its line."""
+    pair = await _save(office, text, source, by, accounts or {})
+    return Paired(pair, await ask_at_once(office, pair.id, by))
+
+
+async def _save(office: Office, text: str, source: str, by: str, accounts: Mapping[Side, str]) -> Pair:
     mapping = parse(text, source)
     wanted: dict[Side, str] = {"crm": mapping.crm, "books": mapping.books}
-    chosen = {side: await find_connection(office, (accounts or {}).get(side) or wanted[side]) for side in SIDES}
+    chosen = {side: await find_connection(office, accounts.get(side) or wanted[side]) for side in SIDES}
     changed = {side for side in SIDES if await _tune(office, chosen[side], mapping, side)}
     problems = await _problems(office, mapping, chosen, changed)
     if problems:
@@ -96,9 +125,10 @@ async def pair_up(office: Office, text: str, source: str, by: str, accounts: Map
         await schedules.follow_mapping(tx, pair_id, mapping.time_zone, mapping.schedule)
         await _mark_what_is_known(tx, pair_id, chosen)
         await _mark_what_is_new_in(tx, pair_id, before, mapping)
-        await append(
-            tx, pair_id, [Entry(action="mapping.saved", actor=by, subject=pair_id, detail={"version": version})]
-        )
+        detail = {"version": version, "digest": mapping.version, "from": source}
+        saved = Entry(action="mapping.saved", actor=by, subject=pair_id, detail=detail)
+        first = [_connected("account.paired", chosen[side], by) for side in SIDES] if before is None else []
+        await append(tx, pair_id, [*first, saved])
         return await store.get_pair(tx, pair_id)
 
 
@@ -215,6 +245,7 @@ async def _mark_what_is_new_in(tx: Unit, pair_id: str, before: PairMapping | Non
         fresh = _fresh_rules(before.rules(kind), mapping.rules(kind))
         if fresh:
             await links.forget_bases(tx, pair_id, kind, fresh)
+            await conflicts.lift_rules(tx, pair_id, kind, fresh, ONE_BY_ONE)
             refs = sorted(await links.linked_refs(tx, pair_id, "crm", kind))
             await mirror.mark_dirty(tx, [mirror.Listener(pair_id, "crm")], [(kind, ref) for ref in refs])
     fresh = _fresh_rules(*(m.payments.fields if m.payments is not None else () for m in (before, mapping)))

@@ -13,6 +13,8 @@ import msgspec
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Catalogue, Clock, Connector, Deps, KindFacts, Side
+from worker.budget import SharedBudgets
+from worker.crash import crash
 from worker.engine.mapping import Mapping as PairMapping
 from worker.engine.mapping import fit, parse
 from worker.store import connections as store
@@ -52,7 +54,8 @@ class CallCount:
 
 
 class Office:
-    """One worker's desk: open it once, close it at the end."""
+    """One worker's desk: open it once, close it at the end. `budgets` are the process's: connectors of one
+    connection keep to its rate limits together (None: those of this office do)."""
 
     def __init__(
         self,
@@ -63,7 +66,9 @@ class Office:
         session: aiohttp.ClientSession,
         clock: Clock,
         lane: Lane = "realtime",
+        budgets: SharedBudgets | None = None,
     ) -> None:
+        self.budgets = budgets if budgets is not None else SharedBudgets(clock)
         self.db, self.vault, self.registry = db, vault, registry
         self.session, self.clock, self.lane = session, clock, lane
         self.calls: dict[str, CallCount] = {}
@@ -86,6 +91,7 @@ class Office:
             calls=calls,
             lane=self.lane,
             paced=is_paced(connection.settings),
+            budget=self.budgets.of(connection_id),
         )
         connector = self.registry[connection.system].open(connection.settings, deps)
         self._open[connection_id] = (connection.settings, connector, tokens)
@@ -167,4 +173,5 @@ async def _catalogue(office: Office, connection_id: str, connector: Connector, f
     catalogue = await connector.catalogue()
     async with office.db.write() as tx:
         await store.save_catalogue(tx, connection_id, catalogue)
+    crash("catalogue.committed")
     return catalogue

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.canon.fields import Value, read, to_json
+from connectors.canon.fields import Value, key, read, to_json
 from connectors.canon.records import AnyRecord, Deal, Kind
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side
@@ -24,6 +24,10 @@ from worker.store.links import NewLink, Provenance
 from worker.store.mirror import Listener, Parked
 from worker.store.plans import Step
 from worker.usecases.office import OTHER, SIDES, Desk
+from worker.usecases.settle_reissued import settle_reissued
+from worker.usecases.settle_undone import settle_undone
+
+_NOT_SAID = frozenset(("ref", "version", "type", "kind", "marker", "origin"))
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +49,10 @@ async def record_outcomes(
     fresh = [answer for answer in answers if answer.change.id in moved]
     done = [answer for answer in fresh if isinstance(answer.outcome, Done)]
     await _agree(tx, desk, done, listeners)
-    await _park_refused(tx, desk, [a for a in fresh if isinstance(a.outcome, Denied)])
+    await settle_undone(tx, desk, [(a.change, _ref(a)) for a in done if a.change.undoes is not None], actor)
+    await settle_reissued(tx, desk, [a.change for a in done], actor)
+    refused = [a for a in fresh if isinstance(a.outcome, Denied) and a.change.undoes is None]
+    await _park_refused(tx, desk, refused)
     await plans.tally(tx, desk.pair.id, [row for answer in done for row in _tallies(answer)])
     await audit.append(tx, desk.pair.id, [_entry(answer, run_id, actor) for answer in fresh if _is_final(answer)])
     return list(moved)
@@ -92,7 +99,7 @@ async def _agree(tx: Unit, desk: Desk, done: Sequence[Answered], listeners: Sequ
         ]
         if stored:
             await mirror.store_records(tx, desk.pair.connection(side), stored, listeners)
-    made = [a for a in done if a.change.operation == "create"]
+    made = [a for a in done if a.change.operation == "create" and a.change.undoes is None]
     await _link_made(tx, desk, [a for a in made if a.change.kind in (Kind.CUSTOMER, Kind.ITEM)])
     await billing.add_documents(tx, desk.pair.id, [_document(a) for a in made if a.change.position_id is not None])
     await links.store_bases(
@@ -160,7 +167,7 @@ def _bases(answer: Answered, link_id: str | None) -> list[tuple[str, str, Base, 
     if link_id is None or not isinstance(answer.outcome, Done):
         return []
     return [
-        (link_id, field.rule, _base(answer.change.side, field, answer.outcome.stored), answer.change.id)
+        (link_id, field.rule, _base(answer, field, answer.outcome.stored), answer.change.id)
         for field in answer.change.fields
         if not field.both
     ]
@@ -171,9 +178,14 @@ def _stored(field: FieldChange, stored: AnyRecord | None) -> Value:
     return told if told is not ABSENT else field.after
 
 
-def _base(target: Side, field: FieldChange, stored: AnyRecord | None) -> Base:
+def _base(answer: Answered, field: FieldChange, stored: AnyRecord | None) -> Base:
+    """What is found after a lost answer may have been typed over since: then what was sent is the base, and that is
+    an edit."""
     value = _stored(field, stored)
-    return Base(crm=value, books=field.seen) if target == "crm" else Base(crm=field.seen, books=value)
+    if answer.provenance == "adopted" and key(field.type, value) != key(field.type, field.after):
+        value = field.after
+    crm = answer.change.side == "crm"
+    return Base(crm=value, books=field.seen) if crm else Base(crm=field.seen, books=value)
 
 
 async def _park_refused(tx: Unit, desk: Desk, refused: Sequence[Answered]) -> None:
@@ -220,32 +232,48 @@ def _tallies(answer: Answered) -> list[dict[str, Any]]:
 
 
 def _entry(answer: Answered, run_id: str, actor: str) -> audit.Entry:
+    """What was done, or refused: then it is the source's story, for at the target there is nothing."""
     change, outcome = answer.change, answer.outcome
-    if isinstance(outcome, Done):
-        ref, request_id, action = outcome.ref, outcome.request_id, f"{change.kind.value}.{change.operation}"
-    else:
-        ref, action = change.ref or change.source_ref, f"{change.kind.value}.refused"
-        request_id = outcome.request_id if isinstance(outcome, Denied) else None
+    source_side: Side = "crm" if change.source_kind is Kind.DEAL else OTHER[change.side]
+    source = f"{source_side}:{change.source_kind.value}:{change.source_ref}"
+    denied = outcome if isinstance(outcome, Denied) else None
+    ref = outcome.ref if isinstance(outcome, Done) else change.ref
     before = {field.path: to_json(field.before) for field in change.fields if field.before is not ABSENT}
     after = {field.path: to_json(field.after) for field in change.fields}
+    detail = {
+        "net": change.net,
+        "total": change.total,
+        "marker": change.marker,
+        "number": _number(answer),
+        "how": "found after a lost answer" if answer.provenance == "adopted" else None,
+    }
     return audit.Entry(
-        action=action,
+        action=f"{change.kind.value}.{'refused' if denied is not None else change.operation}",
         actor=actor,
-        subject=f"{change.side}:{change.kind.value}:{ref}",
+        subject=f"{change.side}:{change.kind.value}:{ref}" if ref is not None else source,
+        source=source,
         run=run_id,
         change=change.id,
-        why=outcome.reason if isinstance(outcome, Denied) else change.why,
-        request_id=request_id,
+        why=change.why,
+        said=denied.reason if denied is not None else None,
+        request_id=getattr(outcome, "request_id", None),
         before=before or None,
-        after=after or None,
-        detail={
-            name: str(value)
-            for name, value in (
-                ("net", change.net),
-                ("total", change.total),
-                ("marker", change.marker),
-                ("source", f"{change.source_kind.value}:{change.source_ref}"),
-            )
-            if value is not None
-        },
+        after=after or _made(answer) or None,
+        detail={name: str(value) for name, value in detail.items() if value is not None},
     )
+
+
+def _number(answer: Answered) -> str | None:
+    """What people call a document."""
+    stored = answer.outcome.stored if isinstance(answer.outcome, Done) else None
+    number = getattr(stored, "number", None)
+    return number if isinstance(number, str) else None
+
+
+def _made(answer: Answered) -> dict[str, Any]:
+    """Of a record that was made without fields of a mapping (a document): what it says, as it was sent."""
+    record = answer.sent if answer.sent is not None else answer.change.record
+    if record is None or answer.change.operation != "create":
+        return {}
+    said: dict[str, Any] = msgspec.to_builtins(record)
+    return {name: value for name, value in said.items() if value not in (None, "", [], {}) and name not in _NOT_SAID}

@@ -144,13 +144,18 @@ async def tell_needs(tx: Unit, pair: Pair) -> None:
         return
     found = await conflicts.open_conflicts(tx, pair.id)
     cards = await _cards(tx, pair.id)
-    moved = [n for n in cards if cards[n] == "open" and n not in {c.number for c in found}]
-    fresh = [c.number for c in found if c.number not in cards]
-    room = max(0, CARDS - sum(1 for state in cards.values() if state == "open") + len(moved))
+    shown = {number: body for number, body in cards.items() if body["state"] == "open"}
+    asked = {c.number: c.question.fingerprint for c in found}
+    moved = [number for number in shown if number not in asked]
+    fresh = [number for number in asked if number not in cards]
+    told_anew = [
+        number for number in asked if number in shown and shown[number].get("shown") not in (None, asked[number])
+    ]
+    room = max(0, CARDS - len(shown) + len(moved))
     if moved or fresh or (found and await outbox.knows(tx, needs_message(pair.id)) is None):
         await outbox.put(tx, pair.id, pair.channel, needs_message(pair.id), "needs", {"open": len(found)})
-    for number in [*moved, *fresh[:room]]:
-        await _put_card(tx, pair, number, "over" if number in moved else "open")
+    for number in [*moved, *fresh[:room], *told_anew]:
+        await _put_card(tx, pair, number, "over" if number in moved else "open", shown=asked.get(number))
 
 
 async def tell_conflict(tx: Unit, pair: Pair, number: int, note: str = "", run_id: str | None = None) -> None:
@@ -160,20 +165,31 @@ async def tell_conflict(tx: Unit, pair: Pair, number: int, note: str = "", run_i
         return
     conflict = await conflicts.get(tx, pair.id, number)
     if conflict is not None and number in await _cards(tx, pair.id):
-        await _put_card(tx, pair, number, "open" if conflict.state == "open" else "over", note, run_id)
+        state = "open" if conflict.state == "open" else "over"
+        await _put_card(tx, pair, number, state, note, run_id, shown=conflict.question.fingerprint)
         left = await conflicts.count_open(tx, pair.id)
         await outbox.put(tx, pair.id, pair.channel, needs_message(pair.id), "needs", {"open": left})
 
 
-async def _put_card(tx: Unit, pair: Pair, number: int, state: str, note: str = "", run_id: str | None = None) -> None:
+async def _put_card(
+    tx: Unit, pair: Pair, number: int, state: str, note: str = "", run_id: str | None = None, shown: str | None = None
+) -> None:
+    """`shown`: the question's fingerprint, by which a card that shows it as it was is found."""
     message = card_message(pair.id, number)
     channel = await outbox.knows(tx, message) or pair.channel or ""
-    body = {"number": number, "state": state, "note": note, "run": run_id, "thread": needs_message(pair.id)}
+    body = {
+        "number": number,
+        "state": state,
+        "note": note,
+        "run": run_id,
+        "thread": needs_message(pair.id),
+        "shown": shown,
+    }
     await outbox.put(tx, pair.id, channel, message, "card", body)
 
 
-async def _cards(tx: Unit, pair_id: str) -> dict[int, str]:
-    """Conflict number -> how its card shows it: open | over."""
+async def _cards(tx: Unit, pair_id: str) -> dict[int, dict[str, Any]]:
+    """Conflict number -> what its card was last told."""
     newest = (
         select(func.max(outbox_table.c.id))
         .where(outbox_table.c.pair_id == pair_id, outbox_table.c.what == "card")
@@ -181,7 +197,7 @@ async def _cards(tx: Unit, pair_id: str) -> dict[int, str]:
     )
     bodies: Sequence[Any] = await tx.rows(select(outbox_table.c.body).where(outbox_table.c.id.in_(newest)))
     said = [msgspec.json.decode(body) for (body,) in bodies]
-    return {int(body["number"]): str(body["state"]) for body in said}
+    return {int(body["number"]): body for body in said}
 
 
 # --------------------------------------------------------------------------- the rest

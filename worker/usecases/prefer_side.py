@@ -29,7 +29,7 @@ async def prefer_side(office: Office, pair_id: str, kind: Kind, rule_key: str, s
         raise NotOffered(f"{rule.path('books')} is decided case by case: it is money, tax or somebody's identity")
     changed = _with_authority(mapping, kind, rule, side)
     saved = await pair_up(office, to_yaml(changed), mapping.pair, by, {"crm": pair.crm, "books": pair.books})
-    return saved.mapping_version
+    return saved.pair.mapping_version
 
 
 def _with_authority(mapping: Mapping, kind: Kind, rule: FieldRule, side: Side) -> Mapping:

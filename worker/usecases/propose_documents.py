@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,11 +15,14 @@ from connectors.canon.records import AnyRecord, Customer, Deal, Invoice, Item, K
 from connectors.canon.values import ABSENT, Money
 from connectors.kit.contract import Side
 from worker.engine.billing import BillingRules, Held, NotBillable, Position, positions, won_on
-from worker.engine.drawing import Asked, Drawing, Subject, title_of
+from worker.engine.drawing import Drawing, Joined, Subject, title_of
 from worker.engine.invoice import Books, BooksItem, Drafted, Sale, books_facts, draft_invoice, net_of_gross
 from worker.engine.mapping import InvoicesFlow
 from worker.engine.match import Index, InvoiceIndex, Match, Wanted, match_invoice, match_invoices
 from worker.engine.plan import Change, Relied, marker, relied_digest
+from worker.engine.questions import Question
+from worker.engine.reissue import ANSWERS, Answer, Credit, Posted, credited, reissued, why_not
+from worker.engine.undo import open_day
 from worker.outside import new_id
 from worker.store import billing as store
 from worker.store import links as link_store
@@ -28,7 +31,7 @@ from worker.store.billing import DocumentRow, NewDocument, PositionRow
 from worker.store.conflicts import Decision, Questions
 from worker.store.database import Unit, chunks
 from worker.usecases.office import Desk
-from worker.usecases.propose_new import LOOKS_THE_SAME, ask_create, create_change, twins_of
+from worker.usecases.propose_new import LOOKS_THE_SAME, WAS_TAKEN_BACK, ask_create, create_change, twins_of
 from worker.usecases.scope import Scope
 
 SLICE = 5_000
@@ -43,7 +46,9 @@ class Counterpart(msgspec.Struct, frozen=True):
 
 class Ledger(msgspec.Struct, kw_only=True):
     """What documents are drawn from: counterparts by CRM ref, the books' settings, what is billed already.
-    `doubles`: customers without a counterpart that look like another new one."""
+    `doubles`: customers without a counterpart that look like another new one; `lost`: those whose counterpart, named
+    here, is not to be seen. `stands`: the live documents of these
+    deals, as far as they can be read, by ref."""
 
     desk: Desk
     flow: InvoicesFlow
@@ -57,11 +62,35 @@ class Ledger(msgspec.Struct, kw_only=True):
     decisions: dict[tuple[Side, Kind, str], list[Decision]]
     questions: Questions
     doubles: set[str]
+    lost: dict[str, str]
     now: datetime
+    stands: dict[str, Invoice] = {}
 
-    def is_left(self, asked: Asked) -> bool:
+    def is_left(self, asked: Question) -> bool:
         """Whether a person said to leave just this as it is."""
         return self.questions.is_left(asked.side, asked.kind, asked.ref, asked.rule, asked.fingerprint)
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(self.rules.zone).date()
+
+    def can_credit(self) -> bool:
+        """Whether invoices and credit notes can be made in the books."""
+        kinds = self.desk.connector("books").kinds_for(self.desk.catalogues["books"])
+        made = (Kind.INVOICE, Kind.CREDIT_NOTE)
+        return all(kind in kinds and "create" in kinds[kind].operations for kind in made)
+
+    def said(self, asked: Question) -> Answer | None:
+        """What a person answered to just this question about a document. An answer to another one is void."""
+        found = self.decisions.get((asked.side, asked.kind, asked.ref), [])
+        return next((a for a in ANSWERS for d in found
+                     if (d.rule, d.verdict, d.detail) == (asked.rule, a, asked.fingerprint)), None)  # fmt: skip
+
+    def void_answers(self, drawing: Drawing, deal: str, rule: str) -> None:
+        """What was answered about a document does not fit any more."""
+        found = self.decisions.get(("crm", Kind.DEAL, deal), [])
+        drawing.lifted += [(Kind.DEAL, deal, rule, a) for a in ANSWERS
+                           if any((d.rule, d.verdict) == (rule, a) for d in found)]  # fmt: skip
 
 
 async def propose_documents(tx: Unit, desk: Desk, customers: Scope, items: Scope, drawing: Drawing) -> None:
@@ -91,6 +120,10 @@ async def _slice(
     won = [deal for deal in deals if deal.status == "won"]
     ledger = await _ledger(tx, desk, flow, customers, items, drawing, won)
     ledger.matches = _match_all(ledger, won, known, documents)
+    live = [d.ref for rows in documents.values() for d in rows if d.state == "live" and d.kind is Kind.INVOICE]
+    standing = await mirror.load(tx, desk.pair.books, Kind.INVOICE, live)
+    ledger.stands = {ref: record for ref, record in standing.items() if isinstance(record, Invoice)}
+    reasons = {match.ref: ", ".join(match.reasons) for match in ledger.matches.values() if match.verdict == "same"}
     new: list[PositionRow] = []
     matched: list[tuple[NewDocument, str]] = []
     dropped: list[str] = []
@@ -102,12 +135,19 @@ async def _slice(
         drawn = _draw_deal(ledger, drawing, deal, known.get(deal.ref, []), documents, customers)
         new += drawn.positions
         matched += drawn.matched
+        drawing.joined += [_joined(reasons, deal, document) for document, _ in drawn.matched]
         dropped += drawn.dropped
     await store.save_positions(tx, desk.pair.id, new)
     await store.drop_positions(tx, dropped)
     for state in ("history", "billed"):
         rows = [document for document, word in matched if word == state]
         await store.add_documents(tx, desk.pair.id, rows, state)
+
+
+def _joined(reasons: Mapping[str | None, str], deal: Deal, document: NewDocument) -> Joined:
+    """For the audit trail: a document that was there already is the deal's."""
+    records = (Subject("books", document.kind, document.ref), Subject("crm", Kind.DEAL, deal.ref))
+    return Joined(how="document.matched", records=records, why=reasons.get(document.ref) or "a person said so")
 
 
 # --------------------------------------------------------------------------- gather
@@ -154,6 +194,7 @@ async def _ledger(
         decisions=customers.known.decisions,
         questions=customers.known.questions,
         doubles=await twins_of(tx, customers, "crm", alone) if alone else set(),
+        lost=await _lost(tx, customers, [record.ref for record in alone]),
         now=await tx.now(),
     )
 
@@ -173,6 +214,13 @@ async def _counterparts(tx: Unit, scope: Scope, drawing: Drawing, refs: Sequence
     found = {ref: Counterpart(books, records[books]) for ref, books in books_refs.items() if books in records}
     found.update(_planned(scope, drawing))
     return found
+
+
+async def _lost(tx: Unit, scope: Scope, refs: Sequence[str]) -> dict[str, str]:
+    """Of CRM records without a counterpart, those that are linked to one: it was removed, or cannot be seen. Another is
+    not made in its place, for each document anew."""
+    links = await link_store.find_links(tx, scope.desk.pair.id, [("crm", scope.kind, ref) for ref in refs])
+    return {ref: link.books for (_, _, ref), link in links.items() if link.books is not None}
 
 
 def _planned(scope: Scope, drawing: Drawing) -> dict[str, Counterpart]:
@@ -202,7 +250,8 @@ async def _items(tx: Unit, scope: Scope, drawing: Drawing, deals: Iterable[Deal]
     by_link = await _counterparts(tx, scope, drawing, [item.ref for item in crm_items])
     books_index, crm_index = Index(books_items), Index(crm_items)
     in_books = {item.ref: item for item in books_items}
-    in_crm = {item.ref: item for item in crm_items}
+    lost = await _lost(tx, scope, [item.ref for item in crm_items if item.ref not in by_link])
+    in_crm = {item.ref: item for item in crm_items if item.ref not in lost}
     found: dict[str, BooksItem] = {}
     for ref, name in named:
         item = by_link.get(ref or "") or _item_by_name(name, books_index, in_books, crm_index, by_link)
@@ -246,6 +295,9 @@ def _item_on_demand(
         match = crm_index.item(name)
         record = in_crm.get(match.ref or "") if match.verdict == "same" else None
     if record is None:
+        return None
+    if scope.is_taken_back("crm", record.ref):
+        ask_create(scope, drawing, "crm", record, WAS_TAKEN_BACK)
         return None
     change = create_change(scope, "crm", record, "for its first invoice")
     if isinstance(change, str):
@@ -342,7 +394,8 @@ def _draw_positions(
         row = known.pop(position.seq, None)
         held = documents.get(row.id, []) if row is not None else []
         if row is not None and (held or row.state in ("spent", "settled", "history")):
-            reason = _compare(ledger, drawing, deal, position, row, held)
+            billed = Billed(deal=deal, position=position, row=row, held=held, whole=len(planned) == 1)
+            reason = _look_again(ledger, drawing, billed, customers)
             waits += [reason] if reason is not None else []
             continue
         fresh = _row(position, row)
@@ -356,7 +409,8 @@ def _draw_positions(
             waits.append(outcome)
         else:
             later = True  # its time has not come: looked at again with the next plan
-    waits += _not_planned(ledger, drawing, deal, drawn, known.values(), documents)
+    former = [(row, documents.get(row.id, [])) for row in known.values()]
+    waits += _not_planned(ledger, drawing, deal, drawn, former, customers)
     if waits:
         drawing.wait([subject], "; ".join(dict.fromkeys(waits)), _waits_for(deal, waits), again=later)
     elif later:
@@ -371,18 +425,18 @@ def _not_planned(
     drawing: Drawing,
     deal: Deal,
     drawn: Drawn,
-    rows: Iterable[PositionRow],
-    documents: dict[str, list[DocumentRow]],
+    rows: Iterable[tuple[PositionRow, list[DocumentRow]]],
+    customers: Scope,
 ) -> list[str]:
     """Positions that the deal's billing plan had once: forgotten if they were never billed, asked about if they
     were."""
     waits = []
-    for row in rows:
-        held = documents.get(row.id, [])
+    for row, held in rows:
         if not held and row.state == "open":
             drawn.dropped.append(row.id)
             continue
-        reason = _compare(ledger, drawing, deal, None, row, held)
+        billed = Billed(deal=deal, position=None, row=row, held=held)
+        reason = _look_again(ledger, drawing, billed, customers)
         waits += [reason] if reason is not None else []
     return waits
 
@@ -425,15 +479,20 @@ def _bill(
     if isinstance(customer, str):
         return customer
     existing = _already_billed(ledger, drawing, deal, position, customer, row)
-    if existing is not None:
-        return existing
-    if not isinstance(customer.record, Customer):
+    return existing if existing is not None else _invoice(ledger, deal, position, row, customer, whole=whole)
+
+
+def _invoice(
+    ledger: Ledger, deal: Deal, position: Position, row: PositionRow, customer: Counterpart, *, whole: bool
+) -> Change | str:
+    """The invoice of a position, or what it lacks."""
+    day = won_on(deal, ledger.rules.zone)
+    if day is None or not isinstance(customer.record, Customer):
         return "its customer cannot be read"
     mark = marker(ledger.desk.installation, ledger.desk.pair.id, Kind.INVOICE, position.key, row.generation)
     sale = Sale(deal=deal, position=position, won_on=day, whole=whole, gross=_gross(ledger, deal))
     record = msgspec.structs.replace(customer.record, ref=customer.ref)
-    today = ledger.now.astimezone(ledger.rules.zone).date()
-    drafted = draft_invoice(sale, record, ledger.flow, ledger.books, marker=mark, today=today)
+    drafted = draft_invoice(sale, record, ledger.flow, ledger.books, marker=mark, today=ledger.today)
     if isinstance(drafted, Held):
         return drafted.reason
     return _invoice_change(ledger, deal, position, row, drafted, mark)
@@ -463,8 +522,15 @@ def _books_customer(ledger: Ledger, drawing: Drawing, deal: Deal, customers: Sco
         return f'The deal is sold to "{ref}", which {ledger.desk.title("crm")} does not know.'
     if not customers.named:
         return f"{title_of(record)} is not matched to {ledger.desk.title('books')}: the mapping has no customers flow."
+    if ref in ledger.lost:
+        gone, books = ledger.lost[ref], ledger.desk.title("books")
+        return f"{title_of(record)} is {gone} in {books}, which is not to be seen there: restore it in {books}."
     decided = bool(customers.decided("crm", ref, "create"))
-    if customers.creates["books"] in ("ask", "never", "customer_stage") and not decided:
+    if customers.is_taken_back("crm", ref):
+        if any(d.rule == "create" for d in customers.decided("crm", ref, "not_needed")):
+            return f"{title_of(record)} is not needed in {ledger.desk.title('books')}, as a person said."
+        return f"{title_of(record)}: {ask_create(customers, drawing, 'crm', record, WAS_TAKEN_BACK)}"
+    if customers.creates["books"] in ("ask", "never") and not decided:
         return f"{title_of(record)} is not in {ledger.desk.title('books')} yet: a person decides."
     if customers.is_asked(drawing, "crm", ref):
         return f"{title_of(record)} may be another customer in {ledger.desk.title('books')}: a person decides."
@@ -537,7 +603,7 @@ def _already_billed(
             for c in match.candidates
         )
         drawing.asked.append(
-            Asked(
+            Question(
                 what="match",
                 kind=Kind.DEAL,
                 side="crm",
@@ -614,39 +680,111 @@ def _history(ledger: Ledger, drawing: Drawing, deal: Deal, known: list[PositionR
     return Drawn([msgspec.structs.replace(row, state="history")], [(document, "history")], [])
 
 
-def _compare(
-    ledger: Ledger,
-    drawing: Drawing,
-    deal: Deal,
-    position: Position | None,
-    row: PositionRow,
-    held: list[DocumentRow],
-) -> str | None:
-    """A deal that changed after its document was posted: the document is frozen, a person decides. `position` None:
-    the deal has no such position any more."""
-    live = [document for document in held if document.state == "live"]
+class Billed(msgspec.Struct, frozen=True, kw_only=True):
+    """A position that was billed, with the documents that it had. `position` as the deal has it now; None: it has no
+    such position any more. `whole`: the position is all of its deal."""
+
+    deal: Deal
+    position: Position | None
+    row: PositionRow
+    held: Sequence[DocumentRow]
+    whole: bool = True
+
+
+def _look_again(ledger: Ledger, drawing: Drawing, billed: Billed, customers: Scope) -> str | None:
+    """What was billed against what its deal says now: nothing to do, changes, or why it waits."""
+    found = _compare(ledger, drawing, billed)
+    return _reissue(ledger, drawing, billed, found, customers) if isinstance(found, Posted) else found
+
+
+def _compare(ledger: Ledger, drawing: Drawing, billed: Billed) -> Posted | str | None:
+    """A deal that changed after its document was posted: the document is frozen, a person decides. What comes back is
+    the document to be credited, why the deal waits, or None: nothing is to be done."""
+    deal, position, row = billed.deal, billed.position, billed.row
+    live = [document for document in billed.held if document.state == "live"]
     if not live or ledger.flow.changed_after_posting == "leave" or row.state == "history":
         return None
     net = position.net if position is not None else Money(Decimal(0), row.currency)
     if (row.net, row.currency) == (net.amount, net.currency):
+        ledger.void_answers(drawing, deal.ref, f"document:{row.seq}")
         return None
-    said = f"the deal now {net}" if position is not None else "the deal has no such position any more"
-    asked = Asked(
+    posted = _posted(ledger, live, Money(row.net, row.currency))
+    asked = _changed(ledger, billed, posted, net)
+    if ledger.is_left(asked):
+        return None
+    by_rule = position is not None and ledger.flow.changed_after_posting == "credit_and_reissue"
+    if ledger.said(asked) is None and not (by_rule and asked.candidates[0]["answers"]):
+        ledger.void_answers(drawing, deal.ref, asked.rule)
+        drawing.asked.append(asked)
+        return "It changed after it was billed: a person decides."
+    no = why_not(posted)
+    return posted if no is None else f"It is to be credited, and cannot be yet: {no}."
+
+
+def _changed(ledger: Ledger, billed: Billed, posted: Posted, net: Money) -> Question:
+    gone = billed.position is None
+    said = "the deal has no such position any more" if gone else f"the deal now {net}"
+    return Question(
         what="document",
         kind=Kind.DEAL,
         side="crm",
-        ref=deal.ref,
-        title=f"{title_of(deal)}: changed after it was billed",
-        reason=f"invoice {live[0].ref} says {Money(row.net, row.currency)}, {said}",
-        rule=f"document:{row.seq}",
+        ref=billed.deal.ref,
+        title=f"{title_of(billed.deal)}: changed after it was billed",
+        reason=f"{posted.called} says {posted.net}, {said}",
+        rule=f"document:{billed.row.seq}",
         crm=to_json(net),
-        books=to_json(Money(row.net, row.currency)),
-        candidates=({"ref": live[0].ref},),
+        books=to_json(posted.net),
+        candidates=(_candidate(ledger, posted, "credit" if gone else "reissue"),),
     )
-    if ledger.is_left(asked):
+
+
+def _posted(ledger: Ledger, live: Sequence[DocumentRow], net: Money) -> Posted:
+    refs = tuple(document.ref for document in sorted(live, key=lambda d: d.generation))
+    return Posted(refs=refs, invoice=ledger.stands.get(refs[0]), net=net, applied=_applies_credit(ledger))
+
+
+def _applies_credit(ledger: Ledger) -> bool:
+    """Whether the books bring a credit note to its invoice when it is made."""
+    kinds = ledger.desk.connector("books").kinds_for(ledger.desk.catalogues["books"])
+    return Kind.CREDIT_NOTE in kinds and kinds[Kind.CREDIT_NOTE].credits_invoices
+
+
+def _candidate(ledger: Ledger, posted: Posted, answer: Answer) -> dict[str, Any]:
+    """The document that a question is about, with what may be answered besides leaving it."""
+    may = ledger.can_credit() and why_not(posted) is None
+    return {"ref": posted.refs[0], "title": posted.called, "answers": [answer] if may else []}
+
+
+def _reissue(ledger: Ledger, drawing: Drawing, billed: Billed, posted: Posted, customers: Scope) -> str | None:
+    """Draw the new document and the credit note for the old one, or the credit note alone where the deal has no such
+    position any more; or why they wait."""
+    deal, position = billed.deal, billed.position
+    if position is None:
+        drawing.changes.append(_credit(ledger, deal, deal.ref, posted, "the deal has no such position any more"))
         return None
-    drawing.asked.append(asked)
-    return "It changed after it was billed: a person decides."
+    customer = _books_customer(ledger, drawing, deal, customers)
+    if isinstance(customer, str):
+        return customer
+    following = max(document.generation for document in billed.held) + 1
+    row = msgspec.structs.replace(billed.row, generation=following)
+    new = _invoice(ledger, deal, position, row, customer, whole=billed.whole)
+    if isinstance(new, str):
+        return new
+    note = _credit(ledger, deal, deal.ref, posted, f"the deal now says {position.net}")
+    drawing.changes += reissued(new, note, posted)
+    return None
+
+
+def _credit(ledger: Ledger, deal: Deal | None, ref: str, posted: Posted, why: str) -> Change:
+    desk = ledger.desk
+    how = Credit(
+        deal=deal,
+        deal_ref=ref,
+        day=open_day(ledger.today, ledger.books.locked_until),
+        marker=marker(desk.installation, desk.pair.id, Kind.CREDIT_NOTE, f"credit:{posted.refs[0]}"),
+        new_id=new_id,
+    )
+    return credited(posted, how, why)
 
 
 def _unwon(
@@ -664,23 +802,34 @@ def _unwon(
         drawing.settle([subject])
         return
     status = "gone" if deal is None else str(deal.status)
-    asked = Asked(
+    nets = {row.id: Money(row.net, row.currency) for row in known}
+    posted = [_posted(ledger, [document], nets[document.position_id]) for document in live]
+    asked = Question(
         what="document",
         kind=Kind.DEAL,
         side="crm",
         ref=ref,
         title=f"{title_of(deal) if deal is not None else ref}: reversed",
-        reason=f"the deal is {status} now, and invoice {live[0].ref} stands",
+        reason=f"the deal is {status} now, and {posted[0].called} stands",
         rule="reversed",
         crm=status,
         books=live[0].ref,
-        candidates=tuple({"ref": d.ref} for d in live),
+        candidates=tuple(_candidate(ledger, each, "credit") for each in posted),
     )
     if ledger.is_left(asked):
         drawing.settle([subject])
         return
-    drawing.asked.append(asked)
-    drawing.wait([subject], "It was billed and is not won any more: a person decides.")
+    if ledger.said(asked) is None:
+        ledger.void_answers(drawing, ref, asked.rule)
+        drawing.asked.append(asked)
+        drawing.wait([subject], "It was billed and is not won any more: a person decides.")
+        return
+    reasons = [why for each in posted if (why := why_not(each)) is not None]
+    drawing.changes += [
+        _credit(ledger, deal, ref, each, f"the deal is {status}") for each in posted if why_not(each) is None
+    ]
+    if reasons:
+        drawing.wait([subject], f"It is to be credited, and cannot be yet: {'; '.join(reasons)}.")
 
 
 async def _ended_documents(tx: Unit, desk: Desk, drawing: Drawing, refs: Sequence[str]) -> None:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import msgspec
 
 from connectors.canon.fields import FieldType, Value, read
 from connectors.canon.records import AnyRecord, Customer, Item, Kind
 from connectors.kit.contract import Side, Tombstone
-from worker.engine.drawing import Asked, Drawing, Linked, Subject, draw_link, title_of
+from worker.engine.drawing import Drawing, Joined, Linked, Subject, draw_link, title_of
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Verdict, merge_record
-from worker.engine.merge import flapping as is_flapping
 from worker.engine.own_value import OwnValue, Put, own_changes, still_to_write
 from worker.engine.plan import Change, FieldChange
+from worker.engine.questions import Question
 from worker.outside import new_id
 from worker.store import links as link_store
 from worker.store import mirror, plans
 from worker.store.database import Unit, chunks
 from worker.store.links import Link
+from worker.usecases.ask_about_fields import ask_about_fields
+from worker.usecases.late_rewrites import settled_late
 from worker.usecases.office import OTHER, SIDES
 from worker.usecases.propose_new import match_fresh
-from worker.usecases.scope import Scope
+from worker.usecases.scope import Scope, flapping_fields
 
 SLICE = 2_000
 
@@ -38,6 +39,7 @@ async def propose_linked(tx: Unit, scope: Scope, drawing: Drawing) -> None:
     known.update({link.id: link for link in await match_fresh(tx, scope, drawing, fresh)})
     for part in chunks(list(known.values()), SLICE):
         await _merge_links(tx, scope, drawing, part)
+    await ask_about_fields(tx, scope, drawing, known.values())
 
 
 async def _load(tx: Unit, scope: Scope, side: Side, refs: Sequence[str]) -> dict[str, AnyRecord]:
@@ -55,13 +57,13 @@ async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, links: Sequence
     types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in scope.rules}
     bases = await link_store.load_bases(tx, [link.id for link in links], types)
     posted = await _posted(tx, scope, [ref for link in links if (ref := link.books) is not None])
-    flaps = await _flapping(tx, scope)
+    flaps = await flapping_fields(tx, scope.desk, scope.kind)
     for link in links:
         crm, books = (records[side].get(link.ref(side) or "") for side in SIDES)
         if crm is None or books is None:
             await _one_is_gone(tx, scope, drawing, link, crm if crm is not None else books)
             continue
-        own = bases.get(link.id, {})
+        own = await settled_late(tx, scope, drawing, link.id, {"crm": crm, "books": books}, bases.get(link.id, {}))
         verdicts = merge_record(scope.rules, crm, books, own, posted=link.books in posted)
         draw_link(
             drawing,
@@ -92,7 +94,7 @@ def _with_own_values(
             found.append((rule, Put(own_changes(rule, own, now, left))))
             continue
         if own is not None:
-            drawing.lifted.append((scope.kind, crm.ref, rule.key))
+            drawing.lifted.append((scope.kind, crm.ref, rule.key, "value"))
         found.append((rule, verdict))
     return found
 
@@ -102,16 +104,6 @@ async def _posted(tx: Unit, scope: Scope, customers: Sequence[str]) -> set[str]:
     if scope.kind is not Kind.CUSTOMER:
         return set()
     return await plans.customers_with_documents(tx, scope.desk.pair.id, customers)
-
-
-async def _flapping(tx: Unit, scope: Scope) -> dict[tuple[Side, str, str], bool]:
-    now = await tx.now()
-    written = await plans.writes_to_fields(tx, scope.desk.pair.id, now - timedelta(hours=1))
-    return {
-        (side, ref, rule): is_flapping(times, now)
-        for (side, kind, ref, rule), times in written.items()
-        if kind is scope.kind
-    }
 
 
 # --------------------------------------------------------------------------- what is gone
@@ -130,6 +122,9 @@ async def _follow_merges(tx: Unit, scope: Scope, drawing: Drawing, subjects: Seq
                 tx, scope.desk.pair.id, side, scope.kind, subject.ref, survivor
             ):
                 drawing.notes.append(f"{subject.ref} was merged into {survivor}, which takes its place")
+                moved = (Subject(side, scope.kind, survivor), subject)
+                why = f"{subject.ref} was merged into {survivor} in {scope.desk.title(side)}"
+                drawing.joined.append(Joined(how="link.moved", records=moved, why=why))
                 drawing.settle([subject])
                 drawing.consider(subject)
                 found[Subject(side, scope.kind, survivor)] = None
@@ -173,7 +168,7 @@ async def _stone(tx: Unit, scope: Scope, side: Side, ref: str | None) -> Tombsto
 def _removed(scope: Scope, drawing: Drawing, link: Link, side: Side, stone: Tombstone, left: AnyRecord) -> None:
     """What the flow says of records removed on one side: the counterpart is made inactive, left, or asked about."""
     members = _members(link)
-    asked = _shall_it_go(scope, link, side, stone)
+    asked = _shall_it_go(scope, link, side, stone, left)
     policy = scope.removed[side]
     if policy == "leave" or scope.known.questions.is_left(side, scope.kind, stone.ref, "removed", asked.fingerprint):
         drawing.settle(members)
@@ -212,17 +207,17 @@ def _deactivated(scope: Scope, link: Link, side: Side, stone: Tombstone, left: A
     )
 
 
-def _shall_it_go(scope: Scope, link: Link, side: Side, stone: Tombstone) -> Asked:
+def _shall_it_go(scope: Scope, link: Link, side: Side, stone: Tombstone, left: AnyRecord) -> Question:
     other = OTHER[side]
     title = scope.desk.title(side)
-    return Asked(
+    return Question(
         what="removed",
         kind=scope.kind,
         side=side,
         ref=stone.ref,
-        title=f"{stone.ref} is {stone.how} in {title}",
-        reason=f"{stone.how} in {title}; its counterpart in {scope.desk.title(other)} is still there",
+        title=title_of(left),
+        reason=f"{stone.how} in {title}, still there in {scope.desk.title(other)}",
         rule="removed",
         link_id=link.id,
-        candidates=({"ref": link.ref(other) or "", "side": other},),
+        candidates=({"ref": left.ref, "side": other, "title": title_of(left)},),
     )

@@ -9,9 +9,10 @@ import msgspec
 
 from connectors.canon.records import AnyRecord, Item, Kind
 from connectors.kit.contract import Side
-from worker.engine.drawing import Asked, Drawing, Subject, draw_create, title_of
-from worker.engine.match import Index, Match, match_all, parked, twins
+from worker.engine.drawing import Drawing, Joined, Subject, draw_create, title_of
+from worker.engine.match import Candidate, Index, Match, match_all, parked, twins
 from worker.engine.plan import Change
+from worker.engine.questions import Question
 from worker.outside import new_id
 from worker.store import links as link_store
 from worker.store import mirror
@@ -22,6 +23,7 @@ from worker.usecases.scope import Scope
 
 ONE_OF_SEVERAL = "it may be one of several: a person decides"
 LOOKS_THE_SAME = "another new record looks the same"
+WAS_TAKEN_BACK = "its counterpart was taken back by an undo"
 
 
 async def match_fresh(tx: Unit, scope: Scope, drawing: Drawing, fresh: Sequence[Subject]) -> list[Link]:
@@ -34,7 +36,7 @@ async def match_fresh(tx: Unit, scope: Scope, drawing: Drawing, fresh: Sequence[
         if not records:
             continue
         matches = await _matches(tx, scope, side, records, taken)
-        for link in await _store_matches(tx, scope, side, matches):
+        for link in await _store_matches(tx, scope, drawing, side, matches):
             taken["crm"].add(link.crm or "")
             taken["books"].add(link.books or "")
             made.append(link)
@@ -93,6 +95,8 @@ def _decided(scope: Scope, side: Side, ref: str, match: Match, different: set[st
     left = tuple(c for c in match.candidates if c.ref not in different)
     if match.verdict == "ask":
         return Match(verdict="ask", candidates=left) if left else Match(verdict="none")
+    if match.ref is not None and match.ref not in different and scope.is_taken_back(OTHER[side], match.ref):
+        return Match(verdict="ask", candidates=(Candidate(match.ref, match.score, match.reasons),))
     return Match(verdict="none") if match.ref in different else match
 
 
@@ -107,7 +111,7 @@ def _different(scope: Scope, side: Side) -> dict[str, set[str]]:
     return found
 
 
-async def _store_matches(tx: Unit, scope: Scope, side: Side, matches: dict[str, Match]) -> list[Link]:
+async def _store_matches(tx: Unit, scope: Scope, drawing: Drawing, side: Side, matches: dict[str, Match]) -> list[Link]:
     def pair(ref: str, found: str) -> dict[Side, str]:
         return {side: ref, OTHER[side]: found}
 
@@ -115,7 +119,10 @@ async def _store_matches(tx: Unit, scope: Scope, side: Side, matches: dict[str, 
     for ref, match in matches.items():
         if match.verdict == "same" and match.ref is not None:
             refs = pair(ref, match.ref)
-            new.append(NewLink(scope.kind, refs["crm"], refs["books"], "matched", ", ".join(match.reasons)))
+            why = ", ".join(match.reasons)
+            new.append(NewLink(scope.kind, refs["crm"], refs["books"], "matched", why))
+            records = (Subject("crm", scope.kind, refs["crm"]), Subject("books", scope.kind, refs["books"]))
+            drawing.joined.append(Joined(how="link.matched", records=records, why=why))
     return await link_store.make_links(tx, scope.desk.pair.id, new)
 
 
@@ -167,11 +174,11 @@ def _ask_which(
     drawing.wait([subject], ONE_OF_SEVERAL)
 
 
-def _unsure(scope: Scope, side: Side, record: AnyRecord, match: Match, names: dict[str, AnyRecord]) -> Asked:
+def _unsure(scope: Scope, side: Side, record: AnyRecord, match: Match, names: dict[str, AnyRecord]) -> Question:
     def title(ref: str) -> str:
         return title_of(names[ref]) if ref in names else ref
 
-    return Asked(
+    return Question(
         what="match",
         kind=scope.kind,
         side=side,
@@ -191,7 +198,7 @@ def _create_or_wait(scope: Scope, drawing: Drawing, side: Side, record: AnyRecor
     subject = Subject(side, scope.kind, record.ref)
     said = bool(scope.decided(side, record.ref, "create"))
     policy = "always" if said else scope.creates[other]
-    if policy in ("never", "first_document", "customer_stage") or not _can_create(scope, other):
+    if policy in ("never", "first_document") or not _can_create(scope, other):
         reason = "for its first invoice" if policy == "first_document" else f"new records are not made in the {other}"
         drawing.wait([subject], reason)
     elif double and not said:
@@ -215,7 +222,7 @@ def _can_create(scope: Scope, side: Side) -> bool:
 def ask_create(scope: Scope, drawing: Drawing, side: Side, record: AnyRecord, reason: str) -> str:
     """Ask whether a record's counterpart is to be made; why it waits comes back."""
     drawing.asked.append(
-        Asked(
+        Question(
             what="create",
             kind=scope.kind,
             side=side,
@@ -235,6 +242,8 @@ def create_change(scope: Scope, side: Side, record: AnyRecord, why: str) -> Chan
     refused = scope.known.refused.get((side, scope.kind, record.ref))
     if refused is not None:
         return refused
+    if scope.is_taken_back(side, record.ref):
+        return f"{WAS_TAKEN_BACK}: a person decides"
     change = draw_create(
         scope.flow,
         record,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from connectors.canon.fields import FieldType, Value, read
 from connectors.canon.records import CreditNote, Deal, Invoice, Kind, Payment
 from connectors.canon.values import Money
-from worker.engine.drawing import Drawing, Subject, field_change, title_of
+from connectors.kit.contract import Side
+from worker.engine.drawing import Drawing, Subject, back_and_forth, field_change, title_of
 from worker.engine.field_names import field_name
 from worker.engine.mapping import PaymentsFlow
 from worker.engine.merge import Agree, Ask, Base, Fill, Hold, Take, merge
@@ -17,13 +20,14 @@ from worker.outside import new_id
 from worker.store import billing as store
 from worker.store import links as link_store
 from worker.store import mirror, plans
-from worker.store.billing import PositionRow
+from worker.store.billing import DocumentRow, PositionRow
 from worker.store.database import Unit
 from worker.store.links import Link, NewLink
 from worker.usecases.office import Desk
-from worker.usecases.scope import Known
+from worker.usecases.scope import Known, flapping_fields
 
 DOCUMENTS = (Kind.INVOICE, Kind.CREDIT_NOTE, Kind.PAYMENT)
+STANDING = ("live", "credited")  # a credited invoice is on record still, and so is what settled it
 
 
 async def propose_payments(tx: Unit, desk: Desk, known: Known, drawing: Drawing) -> None:
@@ -34,7 +38,7 @@ async def propose_payments(tx: Unit, desk: Desk, known: Known, drawing: Drawing)
     flow = desk.mapping.payments
     touched = await _deals_touched(tx, desk, subjects) if flow is not None and flow.fields else {}
     deals = list(dict.fromkeys(deal for found in touched.values() for deal in found))
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Left] = {}
     if flow is not None and deals:
         reasons = await _write_back(tx, desk, flow, known, drawing, deals)
     changing = {c.source_ref for c in drawing.changes if c.flow == "payments"}
@@ -42,10 +46,17 @@ async def propose_payments(tx: Unit, desk: Desk, known: Known, drawing: Drawing)
         held = {deal: reasons[deal] for deal in sorted(touched.get(subject, set())) if deal in reasons}
         if changing & touched.get(subject, set()):
             drawing.keep([subject])
-        for deal, reason in held.items():
-            drawing.wait([subject], reason, f"deal:{deal}")
+        for deal, left in held.items():
+            drawing.wait([subject], left.reason, f"deal:{deal}", again=left.again)
         if not held:
             drawing.settle([subject])
+
+
+class Left(msgspec.Struct, frozen=True):
+    """Why a deal is not marked. `again`: its time may come without anything moving."""
+
+    reason: str
+    again: bool = False
 
 
 async def _deals_touched(tx: Unit, desk: Desk, subjects: Sequence[Subject]) -> dict[Subject, set[str]]:
@@ -63,7 +74,7 @@ async def _deals_touched(tx: Unit, desk: Desk, subjects: Sequence[Subject]) -> d
 
 async def _write_back(
     tx: Unit, desk: Desk, flow: PaymentsFlow, known: Known, drawing: Drawing, refs: Sequence[str]
-) -> dict[str, str]:
+) -> dict[str, Left]:
     """Draw the updates; the deals that cannot be marked come back with the reason."""
     found = await mirror.load(tx, desk.pair.crm, Kind.DEAL, refs)
     positions = await store.positions_of(tx, desk.pair.id, refs)
@@ -71,26 +82,31 @@ async def _write_back(
     links = await _deal_links(tx, desk, list(found))
     types = {rule.key: (rule.crm_type or FieldType.TEXT, rule.books_type or FieldType.TEXT) for rule in flow.fields}
     bases = await link_store.load_bases(tx, [link.id for link in links.values()], types)
+    flaps = await flapping_fields(tx, desk, Kind.DEAL)
     said_no = {ref: why for ref in found if (why := known.refused.get(("crm", Kind.DEAL, ref))) is not None}
     refused = await plans.last_refused(tx, desk.pair.id, "payments", list(said_no))
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Left] = {}
     for ref, deal in found.items():
         if not isinstance(deal, Deal) or ref not in settlements:
             continue
         change = _marks(desk, flow, drawing, deal, links[ref], settlements[ref], bases.get(links[ref].id, {}))
         if isinstance(change, str):
-            reasons[ref] = change
-        elif change is not None and ref in refused and refused[ref].fields == change.fields:
-            reasons[ref] = said_no[ref]
-        elif change is not None:
+            reasons[ref] = Left(change)
+        elif change is None:
+            continue
+        elif ref in refused and refused[ref].fields == change.fields:
+            reasons[ref] = Left(said_no[ref])
+        elif (why := _back_and_forth(change, flaps)) is not None:
+            reasons[ref] = Left(why, again=True)
+        else:
             drawing.changes.append(change)
     return reasons
 
 
 async def _settlements(tx: Unit, desk: Desk, positions: dict[str, list[PositionRow]]) -> dict[str, Settlement]:
-    """deal -> what the books say of its live documents: nothing invoiced, if a person ended them all."""
+    """deal -> what the books say of its documents that stand: nothing invoiced, if a person ended them all."""
     documents = await store.documents_of(tx, [p.id for rows in positions.values() for p in rows])
-    refs = [d.ref for rows in documents.values() for d in rows if d.kind is Kind.INVOICE and d.state == "live"]
+    refs = [d.ref for rows in documents.values() for d in rows if d.kind is Kind.INVOICE and d.state in STANDING]
     invoices = await mirror.load(tx, desk.pair.books, Kind.INVOICE, refs)
     touching = await store.settled_by(tx, desk.pair.books, refs)
     payments = await mirror.load(tx, desk.pair.books, Kind.PAYMENT, [r for k, r in touching if k is Kind.PAYMENT])
@@ -106,12 +122,18 @@ async def _settlements(tx: Unit, desk: Desk, positions: dict[str, list[PositionR
         own = [
             record
             for row in rows
-            for document in documents.get(row.id, [])
-            if document.state == "live" and isinstance(record := invoices.get(document.ref), Invoice)
+            for document in _standing(documents.get(row.id, []))
+            if isinstance(record := invoices.get(document.ref), Invoice)
         ]
         if any(documents.get(row.id) for row in rows):
             found[deal] = settle(own, settlements, rows[0].currency)
     return found
+
+
+def _standing(documents: Sequence[DocumentRow]) -> list[DocumentRow]:
+    """What stands for a position: a document that was credited, and re-issued, says nothing of it any more."""
+    live = [document for document in documents if document.state == "live"]
+    return live or [document for document in documents if document.state in STANDING]
 
 
 async def _deal_links(tx: Unit, desk: Desk, refs: Sequence[str]) -> dict[str, Link]:
@@ -132,6 +154,12 @@ def settlement_value(settlement: Settlement, path: str) -> Value:
     if isinstance(value, Money):
         return value.rounded().amount
     return value  # type: ignore[return-value]  # the settlement's other fields are texts and days
+
+
+def _back_and_forth(change: Change, flaps: Mapping[tuple[Side, str, str], bool]) -> str | None:
+    """Why a deal is not marked again: somebody, or a workflow, takes a mark back each time."""
+    paths = [f.path for f in change.fields if flaps.get((change.side, change.ref or "", f.rule), False)]
+    return "; ".join(back_and_forth(path) for path in paths) or None
 
 
 def _marks(

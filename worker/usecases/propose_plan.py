@@ -10,14 +10,14 @@ import msgspec
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Side
+from worker.crash import crash
 from worker.engine.drawing import Drawing, Subject, Waiting
 from worker.engine.guard import emptied_side, trips
-from worker.engine.plan import FLOW_ORDER, Change, Fingerprint, Sum, summed
+from worker.engine.plan import FLOW_ORDER, Change, Fingerprint, Sum, held_together, summed
 from worker.outside import new_id
 from worker.store import conflicts as conflict_store
 from worker.store import connections, links, mirror, plans
 from worker.store.audit import Entry, append
-from worker.store.conflicts import Question
 from worker.store.database import Unit, chunks
 from worker.store.mirror import Dirt, Parked
 from worker.usecases.office import OTHER, SIDES, Desk
@@ -30,13 +30,14 @@ SLICE = 5_000
 
 
 class Proposed(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it stands now. `refused`: why nothing was planned at all."""
+    """A plan as it stands now. `refused`: why nothing was planned at all; `emptied`: since a side looks empty."""
 
     plan_id: str
     fingerprint: str
     summary: Sum
     superseded: tuple[str, ...] = ()
     refused: str | None = None
+    emptied: bool = False
 
 
 Hold: TypeAlias = Callable[[Unit], Awaitable[None]]
@@ -46,19 +47,32 @@ async def nobody_else(tx: Unit) -> None:
     """For whoever plans without a lease."""
 
 
-async def propose_plan(desk: Desk, run_id: str, *, emptied: bool = False, still_ours: Hold = nobody_else) -> Proposed:
+async def propose_plan(
+    desk: Desk, run_id: str, *, emptied_by: str | None = None, still_ours: Hold = nobody_else
+) -> Proposed:
     """Draw the pair's plan. Everything it reads and writes is one transaction: what was dirty is planned, or
-    settled, or waits with its reason; nothing is lost between two plans. `emptied`: a person confirmed that a side
-    that looks empty is. `still_ours` is called last, and raises if the lease was lost: then nothing was decided."""
+    settled, or waits with its reason; nothing is lost between two plans. `emptied_by`: who confirmed that a
+    side that looks empty is. `still_ours` is called last, and raises if the lease was lost: then nothing is
+    decided."""
     async with desk.db.write() as tx:
-        refused = await _is_applied(tx, desk) or (None if emptied else await _looks_empty(tx, desk))
-        changes = await _drawn(tx, desk) if refused is None else []
-        proposed = await _store(tx, desk, run_id, changes, refused)
+        busy, empty = await is_applied(tx, desk), await _looks_empty(tx, desk)
+        if empty is not None and emptied_by is not None:
+            await append(
+                tx, desk.pair.id, [Entry(action="guard.confirmed", actor=emptied_by, subject=run_id, why=empty)]
+            )
+            empty = None
+        refused = busy or empty
+        drawing = Drawing()
+        changes = await _drawn(tx, desk, drawing) if refused is None else []
+        proposed = await store_plan(tx, desk, run_id, changes, refused)
+        await append(tx, desk.pair.id, _entries(drawing, proposed, run_id, len(changes)))
         await still_ours(tx)
-        return proposed
+        crash("plan.stored")
+    crash("plan.committed")
+    return msgspec.structs.replace(proposed, emptied=busy is None and empty is not None)
 
 
-async def _is_applied(tx: Unit, desk: Desk) -> str | None:
+async def is_applied(tx: Unit, desk: Desk) -> str | None:
     """While a plan is carried out nothing else is planned: what is on its way would look like something new."""
     current = await plans.current_plan(tx, desk.pair.id)
     if current is None or current.state != "applying":
@@ -71,11 +85,10 @@ async def _looks_empty(tx: Unit, desk: Desk) -> str | None:
     return emptied_side(linked, alive)
 
 
-async def _drawn(tx: Unit, desk: Desk) -> list[Change]:
+async def _drawn(tx: Unit, desk: Desk, drawing: Drawing) -> list[Change]:
     """The plan's changes; what else was decided on the way is stored."""
-    drawing = Drawing()
     dirt = await _draw(tx, desk, drawing)
-    changes = await _guarded(tx, desk, _held_by_flow(desk, _ordered(drawing.changes)))
+    changes = await guarded(tx, desk, held_by_flow(desk, _ordered(drawing.changes)))
     await _store_decisions(tx, desk, drawing, changes, dirt)
     return changes
 
@@ -97,7 +110,7 @@ def _ordered(changes: Sequence[Change]) -> list[Change]:
     return sorted(changes, key=lambda change: (rank[change.flow], change.operation != "create"))
 
 
-def _held_by_flow(desk: Desk, changes: list[Change]) -> list[Change]:
+def held_by_flow(desk: Desk, changes: list[Change]) -> list[Change]:
     """A flow that only observes writes nothing, and what needs one of its changes waits with it."""
     flows = {
         "customers": desk.mapping.customers,
@@ -117,7 +130,8 @@ def _held_by_flow(desk: Desk, changes: list[Change]) -> list[Change]:
     ]
 
 
-async def _guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
+async def guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
+    """The changes, with what a guard holds back held."""
     now = await tx.now()
     done = await plans.window(tx, desk.pair.id, now - timedelta(hours=24))
     population = {}
@@ -126,15 +140,20 @@ async def _guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
             population[side, kind] = number
     free = [change for change in changes if change.held is None]
     held = {id_: trip.reason for trip in trips(free, done, population, desk.mapping.guards) for id_ in trip.change_ids}
-    return [
-        msgspec.structs.replace(change, held=f"{plans.GUARD}{held[change.id]}") if change.id in held else change
-        for change in changes
-    ]
+    return held_together(
+        [
+            msgspec.structs.replace(change, held=f"{plans.GUARD}{held[change.id]}") if change.id in held else change
+            for change in changes
+        ]
+    )
 
 
-async def _store(tx: Unit, desk: Desk, run_id: str, changes: list[Change], refused: str | None) -> Proposed:
+async def store_plan(
+    tx: Unit, desk: Desk, run_id: str, changes: list[Change], refused: str | None, *, undoes: str | None = None
+) -> Proposed:
+    """Store the changes as the pair's open plan, fingerprinted. `undoes`: the run that it takes back."""
     pair_id, plan_id = desk.pair.id, new_id("pl")
-    await plans.open_plan(tx, pair_id, plan_id, run_id, desk.pair.mapping_version)
+    await plans.open_plan(tx, pair_id, plan_id, run_id, desk.pair.mapping_version, undoes=undoes)
     fingerprint = Fingerprint()
     for start in range(0, len(changes), SLICE):
         part = changes[start : start + SLICE]
@@ -145,13 +164,6 @@ async def _store(tx: Unit, desk: Desk, run_id: str, changes: list[Change], refus
     waiting = sum((await connections.waiting_counts(tx, pair_id)).values())
     summary = summed(changes, conflicts=open_now, waiting=waiting)
     older = await plans.finish_plan(tx, pair_id, plan_id, fingerprint.hexdigest(), summary)
-    if changes:
-        await append(
-            tx,
-            pair_id,
-            [Entry(action="plan.proposed", actor="tieout", subject=plan_id, run=run_id,
-                   detail={"changes": len(changes), "fingerprint": fingerprint.hexdigest()})],
-        )  # fmt: skip
     return Proposed(
         plan_id=plan_id,
         fingerprint=fingerprint.hexdigest(),
@@ -161,16 +173,33 @@ async def _store(tx: Unit, desk: Desk, run_id: str, changes: list[Change], refus
     )
 
 
+def _entries(drawing: Drawing, proposed: Proposed, run_id: str, changes: int) -> list[Entry]:
+    """What planning itself decided: what belongs together, and what was proposed."""
+    found = [
+        Entry(action=j.how, actor="tieout", subject=_named(j.records[0]), source=_named(j.records[1]), run=run_id,
+              why=j.why)
+        for j in drawing.joined
+    ]  # fmt: skip
+    if changes:
+        detail = {"changes": changes, "fingerprint": proposed.fingerprint}
+        proposal = Entry(action="plan.proposed", actor="tieout", subject=proposed.plan_id, run=run_id, detail=detail)
+        found.append(proposal)
+    return found
+
+
+def _named(subject: Subject) -> str:
+    return f"{subject.side}:{subject.kind.value}:{subject.ref}"
+
+
 async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing, changes: Sequence[Change], dirt: Dirt) -> None:
     """Bases that moved by agreement, questions, records that leave the dirty set, records that wait."""
     pair_id = desk.pair.id
     await links.store_bases(tx, drawing.bases)
-    for kind, ref, rule in drawing.lifted:
-        await conflict_store.lift(tx, pair_id, ("crm", kind, ref), rule, "value")
-    asked = [Question(**msgspec.structs.asdict(a), fingerprint=a.fingerprint) for a in drawing.asked]
+    for kind, ref, rule, verdict in drawing.lifted:
+        await conflict_store.lift(tx, pair_id, ("crm", kind, ref), rule, verdict)
     considered = {(s.side, s.kind, s.ref) for s in drawing.considered}
-    await conflict_store.close_unasked(tx, pair_id, considered, asked)
-    await conflict_store.ask(tx, pair_id, asked)
+    await conflict_store.close_unasked(tx, pair_id, considered, drawing.asked, drawing.fields)
+    await conflict_store.ask(tx, pair_id, drawing.asked)
     busy = drawing.busy | {subject for change in changes for subject in _subjects(change)}
     made = {_subjects(c)[0] for c in changes if c.operation == "create" and c.kind is c.source_kind}
     parked = _parked(drawing, dirt, busy, made)
@@ -186,6 +215,7 @@ async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing, changes: Sequ
         await mirror.park_dirty(tx, pair_id, part, desk.settings, stamps)
     for cleared in chunks(settled, SLICE):
         await mirror.clear_dirty(tx, pair_id, cleared)
+    crash("parked.stored")
 
 
 def _subjects(change: Change) -> list[Subject]:

@@ -34,6 +34,7 @@ from worker.store.billing import PositionRow
 from worker.store.database import Unit
 from worker.usecases.office import SIDES, Desk
 from worker.usecases.pull import pull_pair
+from worker.usecases.verify_trail import REPORT_MADE, digest_of, verify_trail
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +61,9 @@ def month(text: str | None, today: date) -> Period:
     return Period(start, following - timedelta(days=1))
 
 
-async def reconcile_period(desk: Desk, text: str | None, by: str) -> Reconciled:
-    """Pull both sides, gather everything the report is made from, make it, store it and put it on record."""
+async def reconcile_period(desk: Desk, text: str | None, by: str, run_id: str | None = None) -> Reconciled:
+    """Pull both sides, gather everything the report is made from, make it, store it and put it on record. It carries
+    the audit trail's head, and says so if the trail does not hold."""
     zone = ZoneInfo(desk.mapping.time_zone)
     async with desk.db.read() as tx:
         today = (await tx.now()).astimezone(zone).date()
@@ -70,6 +72,8 @@ async def reconcile_period(desk: Desk, text: str | None, by: str) -> Reconciled:
     await desk.say("Asking the books for their totals", 0, 0)
     figures = await desk.connector("books").figures(period.start, period.end)
     await desk.say("Reconciling", 0, 0)
+    async with desk.db.read() as tx:
+        broken = await verify_trail(tx, desk.pair.id)
     async with desk.db.write() as tx:
         ledger = await _ledger(tx, desk, zone, figures)
         version = await reports.next_version(tx, desk.pair.id, period.start)
@@ -84,25 +88,28 @@ async def reconcile_period(desk: Desk, text: str | None, by: str) -> Reconciled:
             version=version,
             mapping_version=str(desk.pair.mapping_version),
             prepared_by=by,
+            trail="{}:{}".format(*await audit.head(tx, desk.pair.id)),
+            trail_break=f"{broken.reason} (entry {broken.seq})" if broken is not None else None,
         )
         report = reconcile(ledger, header)
-        report_id = await reports.save(tx, desk.pair.id, period.start, version, record.encode(report).decode(), by)
-        await audit.append(tx, desk.pair.id, [await _entry(tx, desk, report, report_id, by)])
+        body = record.encode(report).decode()
+        report_id = await reports.save(tx, desk.pair.id, period.start, version, body, by)
+        await audit.append(tx, desk.pair.id, [_entry(report, body, report_id, by, run_id)])
     return Reconciled(report_id=report_id, report=report)
 
 
-async def _entry(tx: Unit, desk: Desk, report: Report, report_id: str, by: str) -> audit.Entry:
-    seq, head = await audit.head(tx, desk.pair.id)
+def _entry(report: Report, body: str, report_id: str, by: str, run_id: str | None) -> audit.Entry:
     return audit.Entry(
-        action="report.made",
+        action=REPORT_MADE,
         actor=by,
         subject=report_id,
+        run=run_id,
         detail={
             "period": report.header.period.start.isoformat()[:7],
             "version": report.header.version,
             "says": headline(report),
             "digest": record.digest(report),
-            "head": f"{seq}:{head}",
+            "body": digest_of(body),
         },
     )
 
@@ -151,7 +158,9 @@ async def _links(tx: Unit, positions: Mapping[str, Sequence[PositionRow]]) -> tu
     keys = {row.id: f"{row.deal}/{row.seq}" for rows in positions.values() for row in rows}
     documents = await billing.documents_of(tx, list(keys))
     return tuple(
-        PositionDocument(position=keys[position], ref=d.ref, kind=d.kind, generation=d.generation)
+        PositionDocument(
+            position=keys[position], ref=d.ref, kind=d.kind, generation=d.generation, credited=d.state == "credited"
+        )
         for position, rows in documents.items()
         for d in rows
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Side
-from worker.engine.drawing import Asked, Drawing
+from worker.engine.drawing import Drawing
 from worker.engine.mapping import CustomersFlow, FieldRule, ItemsFlow
 from worker.engine.match import OpenIntent
+from worker.engine.merge import flapping
 from worker.engine.plan import Flow, marker
 from worker.store import conflicts, mirror, plans
 from worker.store.conflicts import Decision, Questions
@@ -45,6 +45,13 @@ async def gather(tx: Unit, desk: Desk) -> Known:
         intents=tuple(await _open_intents(tx, desk)),
         refused=await mirror.refused(tx, desk.pair.id, desk.settings),
     )
+
+
+async def flapping_fields(tx: Unit, desk: Desk, kind: Kind) -> dict[tuple[Side, str, str], bool]:
+    """(side, ref, rule) -> whether that field was written more than three times within the hour."""
+    now = await tx.now()
+    written = await plans.writes_to_fields(tx, desk.pair.id, now - timedelta(hours=1))
+    return {(side, ref, rule): flapping(times, now) for (side, k, ref, rule), times in written.items() if k is kind}
 
 
 async def _open_intents(tx: Unit, desk: Desk) -> list[OpenIntent]:
@@ -85,6 +92,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def decided(self, side: Side, ref: str, verdict: str) -> list[Decision]:
         return [d for d in self.known.decisions.get((side, self.kind, ref), []) if d.verdict == verdict]
 
+    def is_taken_back(self, side: Side, ref: str) -> bool:
+        """Whether an undo left it: it is not made or matched again until a person says so."""
+        return any(decision.rule == conflicts.TAKEN_BACK for decision in self.decided(side, ref, "not_needed"))
+
     def is_asked(self, drawing: Drawing, side: Side, ref: str) -> bool:
         """Whether a person is being asked about a record: in this plan, or since an earlier one."""
         if any((a.side, a.kind, a.ref) == (side, self.kind, ref) for a in drawing.asked):
@@ -94,13 +105,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def asked_of(self, drawing: Drawing, books_ref: str) -> str | None:
         """The CRM record about which a question names this record of the books as a candidate."""
         here = (a for a in drawing.asked if a.side == "crm" and a.kind is self.kind)
-        return next((a.ref for a in here if books_ref in _refs(a)), None) or self.known.questions.candidate_of(
+        return next((a.ref for a in here if books_ref in a.named), None) or self.known.questions.candidate_of(
             self.kind, books_ref
         )
-
-
-def _refs(asked: Asked) -> Iterable[str]:
-    return (str(candidate.get("ref")) for candidate in asked.candidates)
 
 
 def customers_scope(desk: Desk, known: Known) -> Scope:

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
 from connectors.canon.fields import FieldType, Value, from_json, key, read, to_json
 from connectors.canon.records import Kind
-from connectors.canon.values import ABSENT
-from worker.engine.drawing import Asked
+from worker.crash import crash
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Base
 from worker.engine.own_value import own_value
+from worker.engine.questions import EVERYWHERE, ONE_BY_ONE, Question, together
+from worker.engine.reissue import ANSWERS
 from worker.store import audit, links, mirror, plans
 from worker.store import conflicts as store
-from worker.store.conflicts import Conflict, Decision, Question
+from worker.store.conflicts import Conflict, Decision
 from worker.store.database import Unit
 from worker.store.links import NewLink
 from worker.store.mirror import Listener
+from worker.usecases.ask_about_fields import under_question
 from worker.usecases.office import OTHER, SIDES, Desk
-from worker.usecases.post_messages import tell_conflict
+from worker.usecases.post_messages import tell_conflict, tell_needs
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "field": ("crm", "books", "value"),
+    "everywhere": ("crm", "books", ONE_BY_ONE),
     "match": ("same", "different"),
     "create": ("create", "not-needed"),
     "document": ("leave",),
     "removed": ("leave",),
+    "half": ("leave",),
 }
+
+
+def choices_of(question: Question) -> tuple[str, ...]:
+    """What may be answered to a question. A document that can be credited may be, with another in its place or not."""
+    more = [a for a in ANSWERS if any(a in candidate.get("answers", ()) for candidate in question.candidates)]
+    return (*more, *CHOICES[question.what]) if question.what == "document" else CHOICES[question.what]
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """How a conflict stands after somebody pressed. `first`: this person was; else `by` was before. `moved`: a
-    value changed since, so nothing was decided and the question is asked anew."""
+    value changed since, so nothing was decided and the question is asked anew. `records`: how many were asked about."""
 
     number: int
     title: str
@@ -42,6 +52,10 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     decision: str
     moved: bool = False
+    records: int = 1
+
+
+Also: TypeAlias = Callable[[Unit], Awaitable[None]]
 
 
 class NotAChoice(ValueError):
@@ -49,21 +63,30 @@ class NotAChoice(ValueError):
 
 
 async def settle_conflict(
-    desk: Desk, number: int, choice: str, by: str, value: Any = None, shown: str | None = None
+    desk: Desk,
+    number: int,
+    choice: str,
+    by: str,
+    value: Any = None,
+    shown: str | None = None,
+    also: Also | None = None,
 ) -> Settled:
     """Record a person's answer and mark what it is about, so that the next plan carries it out. `shown`: the
-    fingerprint of the question as the person saw it; an answer to another one is not taken. Raises LookupError
-    if there is no such conflict, NotAChoice if the answer does not fit the question."""
+    fingerprint of the question as the person saw it; an answer to another one is not taken. `also` stores in the same
+    unit what follows from the answer to one record. Raises LookupError if there is no such conflict, NotAChoice if
+    the answer does not fit the question."""
     async with desk.db.write() as tx:
         conflict = await store.get(tx, desk.pair.id, number)
         if conflict is None:
             raise LookupError(f"there is no conflict {number}")
-        if choice not in CHOICES[conflict.question.what]:
-            raise NotAChoice(f"answer with one of: {', '.join(CHOICES[conflict.question.what])}")
+        if choice not in choices_of(conflict.question):
+            raise NotAChoice(f"answer with one of: {', '.join(choices_of(conflict.question))}")
         if conflict.state != "open":
             return _settled(conflict, first=False, by=conflict.decided_by or "", decision=conflict.decision or "")
         if shown is not None and shown != conflict.question.fingerprint:
             return _settled(conflict, first=True, by=by, decision=choice, moved=True)
+        if conflict.question.what == "everywhere":
+            return await _settle_everywhere(tx, desk, conflict, choice, by)
         if conflict.question.what == "field" and await _moved(tx, desk, conflict):
             await _show_again(tx, desk, conflict)
             return _settled(conflict, first=True, by=by, decision=choice, moved=True)
@@ -71,14 +94,57 @@ async def settle_conflict(
         await store.settle(tx, conflict, choice, by)
         await _wake(tx, desk, conflict)
         await tell_conflict(tx, desk.pair, number)
-        await audit.append(tx, desk.pair.id, [_entry(conflict, choice, by)])
-        return _settled(conflict, first=True, by=by, decision=choice)
+        if also is not None:
+            await also(tx)
+        await audit.append(tx, desk.pair.id, [_entry(conflict, choice, by, value)])
+        crash("answer.stored")
+    crash("answer.committed")
+    return _settled(conflict, first=True, by=by, decision=choice)
 
 
 def _settled(conflict: Conflict, *, first: bool, by: str, decision: str, moved: bool = False) -> Settled:
     return Settled(
-        number=conflict.number, title=conflict.question.title, first=first, by=by, decision=decision, moved=moved
+        number=conflict.number,
+        title=conflict.question.title,
+        first=first,
+        by=by,
+        decision=decision,
+        moved=moved,
+        records=conflict.question.records,
     )
+
+
+async def _settle_everywhere(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: str) -> Settled:
+    """Answer for every record that the question is about, which are those that were counted when it was shown: a side
+    to be kept becomes the next plan's changes; one by one, each gets a question of its own."""
+    rule = _rule(desk, conflict)
+    now = await under_question(tx, desk, rule, conflict.question)
+    if len(now) < 2 or together(rule, now).fingerprint != conflict.question.fingerprint:
+        await _show_field_again(tx, desk, conflict, rule, now)
+        return _settled(conflict, first=True, by=by, decision=choice, moved=True)
+    await store.settle(tx, conflict, choice, by)
+    if choice == ONE_BY_ONE:
+        each = [Decision(side=q.side, kind=q.kind, ref=q.ref, rule=q.rule, verdict=ONE_BY_ONE) for q in now]
+        await store.decide_all(tx, desk.pair.id, each, by)
+        await store.ask(tx, desk.pair.id, now)
+    else:
+        await links.store_bases(tx, [_kept(rule, own, choice, conflict.id) for own in now])
+        await mirror.mark_dirty(tx, [Listener(desk.pair.id, "crm")], [(own.kind, own.ref) for own in now])
+    await tell_conflict(tx, desk.pair, conflict.number)
+    await tell_needs(tx, desk.pair)
+    await audit.append(tx, desk.pair.id, [_entry(conflict, choice, by, None)])
+    return _settled(conflict, first=True, by=by, decision=choice)
+
+
+async def _show_field_again(tx: Unit, desk: Desk, conflict: Conflict, rule: FieldRule, now: Sequence[Question]) -> None:
+    """The question about a field as it stands now; with less than two records it is none any more."""
+    if len(now) > 1:
+        await store.ask_anew(tx, conflict, together(rule, now))
+    else:
+        await store.obsolete(tx, desk.pair.id, [(conflict.question.kind, EVERYWHERE, rule.key)])
+        await store.ask(tx, desk.pair.id, now)
+    await tell_conflict(tx, desk.pair, conflict.number)
+    await tell_needs(tx, desk.pair)
 
 
 def _rule(desk: Desk, conflict: Conflict) -> FieldRule:
@@ -99,10 +165,8 @@ async def _show_again(tx: Unit, desk: Desk, conflict: Conflict) -> None:
         await store.obsolete(tx, desk.pair.id, [(asked.kind, asked.ref, asked.rule)])
         await tell_conflict(tx, desk.pair, conflict.number)
         return
-    said = msgspec.structs.asdict(conflict.question)
-    said |= {"crm": to_json(now["crm"]), "books": to_json(now["books"]), "reason": "it changed since it was asked"}
-    asked_anew = Asked(**{name: said[name] for name in Asked.__struct_fields__})
-    await store.ask_anew(tx, conflict, Question(**(said | {"fingerprint": asked_anew.fingerprint})))
+    said = {"crm": to_json(now["crm"]), "books": to_json(now["books"]), "reason": "it changed since it was asked"}
+    await store.ask_anew(tx, conflict, msgspec.structs.replace(conflict.question, **said))
     await tell_conflict(tx, desk.pair, conflict.number)
 
 
@@ -152,7 +216,8 @@ async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: 
         if len(question.candidates) != 1:
             raise NotAChoice("say which one: " + ", ".join(str(c["ref"]) for c in question.candidates))
         details = [str(question.candidates[0]["ref"])]
-    for detail in details if choice in ("same", "different") else [""]:
+    just_this = question.fingerprint if choice in ANSWERS else ""
+    for detail in details if choice in ("same", "different") else [just_this]:
         decision = Decision(
             side=question.side,
             kind=question.kind,
@@ -162,11 +227,30 @@ async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: 
             detail=detail,
         )
         await store.decide(tx, desk.pair.id, decision, by)
+    if choice in ("create", "same"):
+        await _lift_taken_back(tx, desk, question, details[0] if choice == "same" else None)
     if choice == "same" and question.kind is not Kind.DEAL:
-        refs = {question.side: question.ref, OTHER[question.side]: details[0]}
-        await links.make_links(
-            tx, desk.pair.id, [NewLink(question.kind, refs["crm"], refs["books"], "matched", f"{by} said so")]
-        )
+        await _link(tx, desk, question, details[0], f"{by} said so")
+
+
+async def _link(tx: Unit, desk: Desk, question: Question, other: str, why: str) -> None:
+    """The two are one from now on. One that is another's already cannot be: the doubles are mended where they are."""
+    refs = {question.side: question.ref, OTHER[question.side]: other}
+    for side in SIDES:
+        if not await links.is_free(tx, desk.pair.id, side, question.kind, [refs[side]]):
+            raise NotAChoice(
+                f"{refs[side]} is linked to another record already: merge the two in {desk.title(OTHER[side])}, or say "
+                "that they are different"
+            )
+    await links.make_links(tx, desk.pair.id, [NewLink(question.kind, refs["crm"], refs["books"], "matched", why)])
+
+
+async def _lift_taken_back(tx: Unit, desk: Desk, question: Question, other: str | None) -> None:
+    """What an undo took back may be made or matched again: a person says so."""
+    for side, ref in ((question.side, question.ref), (OTHER[question.side], other)):
+        if ref is not None:
+            subject = (side, question.kind, ref)
+            await store.lift(tx, desk.pair.id, subject, store.TAKEN_BACK, "not_needed")
 
 
 async def _decide_own_value(tx: Unit, desk: Desk, conflict: Conflict, by: str, text: str) -> None:
@@ -190,22 +274,14 @@ async def _decide_own_value(tx: Unit, desk: Desk, conflict: Conflict, by: str, t
 
 
 async def _keep(tx: Unit, desk: Desk, conflict: Conflict, choice: str) -> None:
-    """Move the base so that the kept side is the only one that changed: the next plan then takes its value over."""
-    question, rule = conflict.question, _rule(desk, conflict)
+    """Both values were seen, and one was chosen: the next plan takes it over."""
+    await links.store_bases(tx, [_kept(_rule(desk, conflict), conflict.question, choice, conflict.id)])
+
+
+def _kept(rule: FieldRule, question: Question, choice: str, by: str) -> tuple[str, str, Base, str]:
     crm_type, books_type = _types(rule)
     crm, books = from_json(crm_type, question.crm), from_json(books_type, question.books)
-    old = question.base if isinstance(question.base, dict) else None
-    base_crm = _other_than(crm_type, crm, from_json(crm_type, old["crm"]) if old is not None else None)
-    base_books = _other_than(books_type, books, from_json(books_type, old["books"]) if old is not None else None)
-    base = Base(crm=base_crm, books=books) if choice == "crm" else Base(crm=crm, books=base_books)
-    await links.store_bases(tx, [(question.link_id or "", rule.key, base, conflict.id)])
-
-
-def _other_than(kind: FieldType, value: Value, base: Value) -> Value:
-    """A base that `value` differs from, so that it counts as the edit: the old one, or none."""
-    if key(kind, value) != key(kind, base):
-        return base
-    return ABSENT if value is None else None
+    return question.link_id or "", rule.key, Base(crm=crm, books=books, kept="crm" if choice == "crm" else "books"), by
 
 
 async def _wake(tx: Unit, desk: Desk, conflict: Conflict) -> None:
@@ -213,16 +289,23 @@ async def _wake(tx: Unit, desk: Desk, conflict: Conflict) -> None:
     await mirror.mark_dirty(tx, [Listener(desk.pair.id, question.side)], [(question.kind, question.ref)])
 
 
-def _entry(conflict: Conflict, choice: str, by: str) -> audit.Entry:
+def _entry(conflict: Conflict, choice: str, by: str, value: Any) -> audit.Entry:
+    """`before` is what stood on the two sides, `after` what was chosen of it, or the value that was typed."""
     question = conflict.question
+    shown = {"crm": question.crm, "books": question.books}
+    same = str(value if value is not None else question.candidates[0]["ref"]) if choice == "same" else None
+    other = Kind.INVOICE if question.kind is Kind.DEAL else question.kind
     return audit.Entry(
         action="conflict.settled",
         actor=by,
         subject=f"{question.side}:{question.kind.value}:{question.ref}",
+        source=f"{OTHER[question.side]}:{other.value}:{same}" if same is not None else None,
         field=question.rule or None,
-        why=choice,
-        before={"crm": question.crm, "books": question.books},
-        detail={"conflict": conflict.number},
+        said=question.reason,
+        before=shown if question.what == "field" else None,
+        after={"value": value if choice == "value" else shown[choice]} if question.what == "field" else None,
+        detail={"conflict": conflict.number, "choice": choice}
+        | ({"records": question.records, "digest": question.base["digest"]} if question.what == "everywhere" else {}),
     )
 
 

@@ -15,6 +15,7 @@ from connectors.canon.fields import key, read
 from connectors.canon.records import AnyRecord, Document, Kind
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Done, KindFacts, Side, Tombstone
+from worker.crash import crash
 from worker.engine.match import Absent, Adopt, Sought, adopt
 from worker.engine.match import Hold as Undecided
 from worker.store import connections, links, plans
@@ -72,6 +73,7 @@ async def _settle_creates(
     connector = desk.connector(side)
     by_marker = await connector.by_marker(kind, [s.change.marker or "" for s in items])
     window = await _window(desk, side, kind, items)
+    crash("probe.answered")
     async with desk.db.write() as tx:
         sent = await filled_in(tx, [s.change for s in items])
         taken = await _taken(tx, desk, side, kind, window, by_marker)
@@ -90,6 +92,8 @@ async def _settle_creates(
                 moves.append(Step(id=stored.change.id, to="held", reason=f"{found.reason}: a person decides"))
         await record_outcomes(tx, desk, run_id, actor, answers, listeners)
         await plans.step(tx, moves)
+        crash("probe.stored")
+    crash("probe.committed")
 
 
 async def _window(desk: Desk, side: Side, kind: Kind, items: Sequence[StoredChange]) -> list[AnyRecord]:
@@ -158,6 +162,7 @@ async def _settle_others(
     else -> stale."""
     refs = [s.change.ref for s in items if s.change.ref is not None]
     found = await desk.connector(side).get(kind, refs)
+    crash("probe.answered")
     answers, moves = [], []
     for stored in items:
         current = found.get(stored.change.ref or "")
@@ -177,14 +182,20 @@ async def _settle_others(
         listeners = await connections.listeners(tx, desk.pair.connection(side))
         await record_outcomes(tx, desk, run_id, actor, answers, listeners)
         await plans.step(tx, moves)
+        crash("probe.stored")
+    crash("probe.committed")
 
 
 def _compare(stored: StoredChange, current: AnyRecord | Tombstone | None) -> str:
     change = stored.change
+    if change.operation == "unlink":
+        return "done"  # no vendor was asked: writing it down is all there is to do
     if current is None or isinstance(current, Tombstone):
         return "done" if change.operation in ("void", "delete", "archive") else "stale"
     if change.operation == "void":
         return "done" if getattr(current, "state", None) == "void" else "planned"
+    if change.operation == "archive":  # at some vendors that is a record which is still to be seen, inactive
+        return "done" if getattr(current, "active", True) is False else "planned"
     if change.operation != "update":
         return "planned"
     now = {f.path: key(f.type, read(current, f.path)) for f in change.fields}

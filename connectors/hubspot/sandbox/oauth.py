@@ -90,8 +90,9 @@ class Authority:
 
     # the token endpoint -------------------------------------------------------------------------
 
-    def token(self, version: str, form: Mapping[str, str]) -> Answer:
-        """POST token: a code or a refresh token for an access token of 30 minutes. Raises OAuthRefusal."""
+    def token(self, version: str, form: Mapping[str, str], *, rotate: bool = False) -> Answer:
+        """POST token: a code or a refresh token for an access token of 30 minutes. HubSpot does not say that refresh
+        tokens never change: with `rotate` this one does. Raises OAuthRefusal."""
         self._check_client(form)
         match form.get("grant_type"):
             case "authorization_code":
@@ -102,6 +103,10 @@ class Authority:
                 if refresh not in self._refresh:
                     raise OAuthRefusal("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
                 scopes = self._refresh[refresh]
+                if rotate:
+                    del self._refresh[refresh]
+                    refresh = self._new_id()
+                    self._refresh[refresh] = scopes
             case other:
                 raise OAuthRefusal("BAD_GRANT_TYPE", f"missing or unknown grant type {other}")
         return Answer(200, self._issued(version, refresh, scopes))

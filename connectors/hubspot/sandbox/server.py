@@ -26,10 +26,10 @@ from connectors.hubspot.sandbox.links import Tie
 from connectors.hubspot.sandbox.oauth import Authority, BadAuthorization, Grant, OAuthRefusal, require
 from connectors.hubspot.sandbox.page import rendered
 from connectors.hubspot.sandbox.portal import Origin, Portal
-from connectors.hubspot.sandbox.refusals import Body, Refusal, invalid, rate_limited
+from connectors.hubspot.sandbox.refusals import Body, Refusal, invalid, rate_limited, token_expired
 from connectors.hubspot.sandbox.routes import ROUTES, Route, needed, paths
 from connectors.hubspot.sandbox.search import Finder
-from connectors.hubspot.sandbox.values import epoch_ms
+from connectors.hubspot.sandbox.values import epoch_ms, iso
 from connectors.hubspot.sandbox.webhooks import Webhooks
 from connectors.kit.sandbox import Faults, RateLimiter, Sandbox, VirtualClock, Welcome, reply
 
@@ -160,6 +160,12 @@ class HubSpotSandbox(Hands, Sandbox):
     def over_limit(self, request: web.Request, limiter: RateLimiter) -> web.Response:
         return reply(rate_limited(limiter.name, self._correlation_id()), 429)
 
+    def login_expired(self, request: web.Request) -> web.Response:
+        return reply(token_expired(0, iso(self._now_ms())).render(self._correlation_id()), 401)
+
+    def disturb_webhooks(self, *, twice: bool = False, disorder: bool = False) -> None:
+        self.webhooks.duplicate, self.webhooks.disorder = twice, disorder
+
     def dress(self, request: web.Request, response: web.StreamResponse) -> None:
         """Rate limit headers on every answer with a token, but none on search or without limits; the date is ours."""
         grant = self._grant_of(request)
@@ -198,7 +204,7 @@ class HubSpotSandbox(Hands, Sandbox):
         return answer
 
     def _token(self, version: str, form: Mapping[str, str]) -> Answer:
-        return self.authority.token(version, form)
+        return self.authority.token(version, form, rotate=self.rotating)
 
     async def _forget(self, request: web.Request) -> web.StreamResponse:
         return self._oauth_reply(lambda: self.authority.forget(request.match_info["token"]))

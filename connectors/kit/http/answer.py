@@ -49,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What a vendor's error says: its words for a person, its code, and what happens next. `next` None: what the
-    table of verdicts says. `wait_s` in seconds, for `wait`; None: Retry-After, else back off."""
+    table of verdicts says. `wait_s` in seconds, for `wait`, where the answer has no Retry-After; None: back off."""
 
     message: str
     code: str | None = None

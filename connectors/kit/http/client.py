@@ -27,13 +27,14 @@ from connectors.kit.errors import (
 from connectors.kit.http.answer import Answer, Explanation, is_whole, retry_after_s
 from connectors.kit.http.once import HungUp, sent_once
 from connectors.kit.http.pace import Pace
-from connectors.kit.http.redaction import redacted
+from connectors.kit.http.redaction import cleared, redacted
 from connectors.kit.http.verdict import unanswered, verdict
 
 Params: TypeAlias = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
 
 ATTEMPTS = 5
 CONNECT_S = 10.0
+BULK_WAIT_S = 5.0  # a bulk write that would wait longer for its turn is not sent, and holds up nobody meanwhile
 RENEW_BEFORE = timedelta(seconds=30)
 
 _log = structlog.get_logger()
@@ -197,7 +198,10 @@ class Http:
             headers=_headers(json, headers),
             ref=ref,
         )
-        outcome = await self._outcome(call, _Deadline(self._deadline_s), longest_s=self._deadline_s / 3)
+        longest_s = self._deadline_s / 3
+        if self._deps.lane == "bulk":
+            longest_s = min(longest_s, BULK_WAIT_S)
+        outcome = await self._outcome(call, _Deadline(self._deadline_s), longest_s=longest_s)
         if isinstance(outcome, ConnectorError):
             raise outcome
         return outcome
@@ -246,7 +250,7 @@ class Http:
             raise self._error(TryLater, full.message, call, wait_s=full.wait_s) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             return self._no_answer(call, failure)
-        return await self._judged(call, answer, secrets)
+        return await self._judged(call, msgspec.structs.replace(answer, body=cleared(answer.body, secrets)), secrets)
 
     async def _transfer(self, call: _Call, auth: Mapping[str, str], total_s: float) -> Answer:
         started = self._deps.clock.monotonic()
@@ -276,7 +280,8 @@ class Http:
 
     async def _judged(self, call: _Call, answer: Answer, secrets: Sequence[str | None]) -> Answer | ConnectorError:
         await self._pace.learn(answer.headers)
-        kind = verdict(answer.status, answer.headers, is_whole(answer), write=call.write)
+        whole = is_whole(answer) and (call.write or answer.body != b"" or answer.status not in (200, 201))
+        kind = verdict(answer.status, answer.headers, whole, write=call.write)
         explanation = self._explained(answer)
         if kind is None and explanation is None:
             return answer
@@ -339,6 +344,6 @@ def _overruled(
 
 
 def _wait_s(answer: Answer, explanation: Explanation | None, now: datetime) -> float | None:
-    if explanation is not None and explanation.wait_s is not None:
-        return explanation.wait_s
-    return retry_after_s(answer.headers.get("Retry-After"), now)
+    """What this answer tells, else how long the vendor usually wants peace."""
+    told = retry_after_s(answer.headers.get("Retry-After"), now)
+    return told if told is not None or explanation is None else explanation.wait_s

@@ -15,7 +15,18 @@ from typing import Any, Literal
 import msgspec
 
 How = Literal[
-    "lose_answer", "drop_before", "refuse_connection", "delay", "status", "html_502", "cut_body", "repeat", "stale"
+    "lose_answer",
+    "drop_before",
+    "refuse_connection",
+    "delay",
+    "status",
+    "html_502",
+    "cut_body",
+    "cut_chunks",
+    "repeat",
+    "stale",
+    "expire_token",
+    "rotate_token",
 ]
 
 
@@ -27,9 +38,13 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     delay              the handler runs, the answer comes `seconds` of real time later
     status             `code`, `headers` and `body` are answered instead; the handler does not run
     html_502           a proxy's error page instead; the handler does not run
-    cut_body           the handler runs; half the body is sent, then the connection is closed
+    cut_body           the handler runs; the whole length is announced, half the body is sent, the connection closes
+    cut_chunks         the handler runs; half the body is sent in chunks, the connection closes without the last one
     repeat             the previous answer for the same method and path is given again; the handler does not run
     stale              the handler runs with `sandbox.stale` true: it shows the state before the last write
+    expire_token       the token that this request carries has expired, for this request and all that follow
+    rotate_token       the handler runs with `sandbox.rotating` true: the refresh token that it takes is good no
+                       more, and another one is given
     """
 
     how: How
@@ -124,9 +139,21 @@ def cut_body(method: str = "*", path: str = "", *, nth: int = 1, times: int | No
     return Fault(how="cut_body", method=method, path=path, nth=nth, times=times)
 
 
+def cut_chunks(method: str = "*", path: str = "", *, nth: int = 1, times: int | None = 1) -> Fault:
+    return Fault(how="cut_chunks", method=method, path=path, nth=nth, times=times)
+
+
 def repeat(method: str = "*", path: str = "", *, nth: int = 1, times: int | None = 1) -> Fault:
     return Fault(how="repeat", method=method, path=path, nth=nth, times=times)
 
 
 def stale(method: str = "*", path: str = "", *, nth: int = 1, times: int | None = 1) -> Fault:
     return Fault(how="stale", method=method, path=path, nth=nth, times=times)
+
+
+def expire_token(method: str = "*", path: str = "", *, nth: int = 1, times: int | None = 1) -> Fault:
+    return Fault(how="expire_token", method=method, path=path, nth=nth, times=times)
+
+
+def rotate_token(method: str = "*", path: str = "", *, nth: int = 1, times: int | None = 1) -> Fault:
+    return Fault(how="rotate_token", method=method, path=path, nth=nth, times=times)

@@ -22,6 +22,7 @@ from connectors.kit.sandbox.limiter import RateLimiter
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _STALE: ContextVar[bool] = ContextVar("stale", default=False)
+_ROTATING: ContextVar[bool] = ContextVar("rotating", default=False)
 CONTROL = "/_sandbox/"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -74,8 +75,9 @@ class Sandbox(abc.ABC):
     """A vendor's stand-in on loopback.
 
     A vendor's sandbox gives `routes()`, and as it needs: `limiters_for` (the windows a request counts against),
-    `over_limit` (the vendor's own 429), `dress` (headers on every answer), `state`/`load`/`reset`. Its handlers
-    read `self.clock`, answer with `reply`, and honour `self.stale`. `limits=False`: no rate limits.
+    `over_limit` (the vendor's own 429), `login_expired` (its own 401), `dress` (headers on every answer),
+    `disturb_webhooks`, `state`/`load`/`reset`. Its handlers read `self.clock`, answer with `reply`, and honour
+    `self.stale` and `self.rotating`. `limits=False`: no rate limits.
 
     Control from another process, never counted, limited or harmed by faults:
     POST /_sandbox/clock/advance {"seconds": 60}; GET, POST and DELETE /_sandbox/faults (POST adds one fault or a
@@ -94,6 +96,7 @@ class Sandbox(abc.ABC):
         self.calls = 0
         self.url = ""
         self._answers: OrderedDict[tuple[str, str], web.Response] = OrderedDict()
+        self._expired: set[str] = set()
         self._runner: web.AppRunner | None = None
 
     @abc.abstractmethod
@@ -105,6 +108,11 @@ class Sandbox(abc.ABC):
         """Whether the request that is being handled shall see the state before the last write (fault `stale`)."""
         return _STALE.get()
 
+    @property
+    def rotating(self) -> bool:
+        """Whether the refresh token of the request that is being handled is good once only (fault `rotate_token`)."""
+        return _ROTATING.get()
+
     def limiters_for(self, request: web.Request) -> Sequence[RateLimiter]:
         """The windows that a request counts against; the first that refuses gives the answer."""
         return ()
@@ -112,6 +120,14 @@ class Sandbox(abc.ABC):
     def over_limit(self, request: web.Request, limiter: RateLimiter) -> web.Response:
         """The vendor's answer to a call over the limit."""
         return reply({"message": "over the limit"}, 429, {"Retry-After": str(int(limiter.wait_s) + 1)})
+
+    def login_expired(self, request: web.Request) -> web.Response:
+        """The vendor's answer to an access token that has expired."""
+        return reply({"message": "the token has expired"}, 401)
+
+    def disturb_webhooks(self, *, twice: bool = False, disorder: bool = False) -> None:
+        """From now on tell each event twice, and the last one first. Raises ValueError if there are no webhooks."""
+        raise ValueError(f"{self.name} sends no webhooks")
 
     def dress(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the vendor's headers (limits, request id) to an answer."""
@@ -209,7 +225,9 @@ class Sandbox(abc.ABC):
         if fault is not None and (instead := self._instead(fault, request)) is not None:
             return instead
         _STALE.set(fault is not None and fault.how == "stale")
-        response = await handler(request)
+        _ROTATING.set(fault is not None and fault.how == "rotate_token")
+        expired = request.headers.get("Authorization") in self._expired
+        response = self.login_expired(request) if expired else await handler(request)
         self.dress(request, response)
         if isinstance(response, web.Response):
             self._remember(request, response)
@@ -226,6 +244,8 @@ class Sandbox(abc.ABC):
                 return web.Response(text=fault.body, status=fault.code, headers=fault.headers)
             case "status":
                 return reply(fault.body, fault.code, fault.headers)
+            case "expire_token":
+                self._expired.add(request.headers.get("Authorization", ""))
             case "repeat":
                 previous = self._answers.get((request.method, request.path))
                 return None if previous is None else _copy(previous)
@@ -238,7 +258,9 @@ class Sandbox(abc.ABC):
             case "delay":
                 await asyncio.sleep(fault.seconds)
             case "cut_body" if isinstance(response, web.Response):
-                return await _cut(request, response)
+                return await _cut(request, response, chunks=False)
+            case "cut_chunks" if isinstance(response, web.Response):
+                return await _cut(request, response, chunks=True)
         return response
 
     def _remember(self, request: web.Request, response: web.Response) -> None:
@@ -302,6 +324,7 @@ class Sandbox(abc.ABC):
         self.by_path.clear()
         self.calls = 0
         self._answers.clear()
+        self._expired.clear()
         self.reset()
         return reply({})
 
@@ -327,11 +350,16 @@ def _hang_up(request: web.Request) -> web.Response:
     return _HungUp()
 
 
-async def _cut(request: web.Request, response: web.Response) -> web.StreamResponse:
-    """Announce the whole body, send half of it, hang up."""
+async def _cut(request: web.Request, response: web.Response, *, chunks: bool) -> web.StreamResponse:
+    """Announce the whole body, or as many chunks as there will be; send half of it, hang up."""
     body = response.body if isinstance(response.body, (bytes, bytearray)) else b""
-    cut = _CutShort(status=response.status, headers=response.headers)
-    cut.content_length = max(1, len(body))
+    headers = response.headers.copy()
+    headers.popall("Content-Length", None)
+    cut = _CutShort(status=response.status, headers=headers)
+    if chunks:
+        cut.enable_chunked_encoding()
+    else:
+        cut.content_length = max(1, len(body))
     await cut.prepare(request)
     await cut.write(bytes(body[: len(body) // 2]))
     if request.transport is not None:

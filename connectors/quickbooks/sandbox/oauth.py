@@ -95,14 +95,15 @@ class Authority:
 
     # ----------------------------------------------------------------- tokens
 
-    def token(self, authorization: str | None, form: Mapping[str, str]) -> dict[str, Any]:
-        """The answer of the token endpoint. Raises OAuthRefusal."""
+    def token(self, authorization: str | None, form: Mapping[str, str], *, rotate: bool = False) -> dict[str, Any]:
+        """The answer of the token endpoint; `rotate`: with another refresh token, however young this one is. Raises
+        OAuthRefusal."""
         self._check_client(authorization)
         grant = form.get("grant_type")
         if grant == "authorization_code":
             return self._exchange(form)
         if grant == "refresh_token":
-            return self._refresh(form)
+            return self._refresh(form, rotate=rotate)
         raise OAuthRefusal("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
 
     def _check_client(self, authorization: str | None) -> None:
@@ -127,13 +128,13 @@ class Authority:
         self.chains.append(chain)
         return self._answer(chain)
 
-    def _refresh(self, form: Mapping[str, str]) -> dict[str, Any]:
+    def _refresh(self, form: Mapping[str, str], *, rotate: bool) -> dict[str, Any]:
         given = form.get("refresh_token", "")
         chain = next((each for each in self.chains if each.refresh == given), None)
         if chain is None or self.clock.now() > chain.since + timedelta(seconds=REFRESH_S):
             raise OAuthRefusal("invalid_grant", "Incorrect or invalid refresh token")
         self.refreshes += 1
-        if self.rotate_every_refresh or self.clock.now() >= chain.since + ROTATES_AFTER:
+        if rotate or self.rotate_every_refresh or self.clock.now() >= chain.since + ROTATES_AFTER:
             chain.refresh, chain.since = self._new("RT1-"), self.clock.now()
         return self._answer(chain)
 

@@ -197,6 +197,12 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
         """No Retry-After: the vendor documents none."""
         return self._refuse(request, faults.throttled())
 
+    def login_expired(self, request: web.Request) -> web.Response:
+        return self._refuse(request, faults.token_refused("Token expired"))
+
+    def disturb_webhooks(self, *, twice: bool = False, disorder: bool = False) -> None:
+        self.webhooks.repeats, self.webhooks.reverse = int(twice), disorder
+
     def dress(self, request: web.Request, response: web.StreamResponse) -> None:
         self._tids += 1
         response.headers["intuit_tid"] = f"1-{self._tids:08x}-sandbox"
@@ -329,7 +335,8 @@ class QuickBooksSandbox(Bookkeeping, Sandbox):
     async def _token(self, request: web.Request) -> web.Response:
         form = {key: str(value) for key, value in (await request.post()).items()}
         try:
-            return reply(self.authority.token(request.headers.get("Authorization"), form))
+            authorization = request.headers.get("Authorization")
+            return reply(self.authority.token(authorization, form, rotate=self.rotating))
         except OAuthRefusal as refusal:
             return reply({"error": refusal.error, "error_description": refusal.description}, refusal.status)
 

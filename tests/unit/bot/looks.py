@@ -166,8 +166,50 @@ MATCH = msgspec.structs.replace(
     ),
     choices=("same", "different"),
 )
+EVERYWHERE = msgspec.structs.replace(
+    CONFLICT,
+    what="everywhere",
+    title="41 customers, emails.general",
+    reason="the two differ, and were never compared before",
+    crm=None,
+    books=None,
+    base=None,
+    candidates=tuple(
+        CandidateView(ref="", title=name, crm=f"a@{name.casefold()}.test", books=f"b@{name.casefold()}.test")
+        for name in ("Betatech", "Cancity", "Nordwind", "Tilia", "Wera")
+    ),
+    choices=("crm", "books", "one-by-one"),
+    typed_as=None,
+    records=41,
+)
 CREATE = msgspec.structs.replace(MATCH, what="create", candidates=(), choices=("create", "not-needed"))
 REMOVED = msgspec.structs.replace(MATCH, what="removed", candidates=(), choices=("leave",))
+
+DOCUMENT = msgspec.structs.replace(
+    MATCH,
+    what="document",
+    kind="deal",
+    title="Q4 pumps: changed after it was billed",
+    reason="invoice 1042 says USD 100.00, the deal now USD 120.00",
+    candidates=(CandidateView(ref="42", title="invoice 1042"),),
+    choices=("reissue", "leave"),
+)
+HALF = msgspec.structs.replace(
+    MATCH,
+    what="half",
+    kind="invoice",
+    title="Q4 pumps: instead of invoice 1042: half done",
+    reason="the invoice was made, and what belongs to it was not (account 4000 does not exist)",
+    candidates=(
+        CandidateView(ref="57", title="Q4 pumps: instead of invoice 1042", reasons=("invoice made",)),
+        CandidateView(
+            ref="",
+            title="Q4 pumps: credit for invoice 1042",
+            reasons=("credit note not made: account 4000 does not exist",),
+        ),
+    ),
+    choices=("leave",),
+)
 
 REPORT = ReportView(
     id="rp_1m842jkkbdrqgff6j35",

@@ -69,6 +69,8 @@ def renderings(text: str, many: int) -> list[Callable[[], Say]]:
             msgspec.structs.replace(looks.MATCH.candidates[0], title=text or "x", reasons=(text,)) for _ in range(9)
         ),
     )
+    example = msgspec.structs.replace(looks.EVERYWHERE.candidates[0], title=text, crm=text, books={"lines": [text] * 9})
+    wild_field = msgspec.structs.replace(wild_match, what="everywhere", candidates=(example,) * 5, records=10**6)
     stopped = looks.run(state="failed", error=text, next_step=text)
     history = [HistoryView(run=stopped, changes=0)] * 15
     lines = [msgspec.structs.replace(looks.LINE, number=n, words=text or "x") for n in range(1, many + 2)]
@@ -80,6 +82,8 @@ def renderings(text: str, many: int) -> list[Callable[[], Say]]:
         lambda: plan.replaced(wild_plan, LOOK),
         lambda: conflict.card(wild, LOOK, note=text),
         lambda: conflict.card(wild_match, LOOK),
+        lambda: conflict.card(wild_field, LOOK),
+        lambda: conflict.listed([wild_field] * 30, LOOK),
         lambda: conflict.listed([wild] * 30, LOOK),
         lambda: run.failed(stopped, LOOK),
         lambda: run.waits(stopped),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.grammar import Bind, Command, Help, Reconcile, Schedules, SetSchedule, Simple, TurnSchedule, parse
+from bot.grammar import Bind, Command, Help, Reconcile, Schedules, SetSchedule, Simple, TurnSchedule, Undo, parse
 
 TODAY = date(2026, 11, 23)
 
@@ -31,6 +31,8 @@ CASES: list[tuple[str, Command]] = [
     ("schedule change 2 to mondays at 8", SetSchedule("", "mondays at 8", 2)),
     ("schedule pause 2", TurnSchedule("pause", 2)),
     ("schedule remove 12", TurnSchedule("remove", 12)),
+    ("undo last", Undo("last")),
+    ("undo run_1m84a1zr61zbqt99se5", Undo("run_1m84a1zr61zbqt99se5")),
     ("pair", Bind(None)),
     ("pair acme sales", Bind("acme sales")),
 ]

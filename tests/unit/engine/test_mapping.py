@@ -337,6 +337,7 @@ def test_a_slip_is_named_with_its_place_and_what_was_meant(before: str, after: s
         ("deal_amount: net\n", "", "what is a deal's amount: net, gross, tcv or lines?"),
         ("cents: rounding_line", "cents: [adjust_line]", "here stands one word or text"),
         ("four_eyes: [credit_note, void, emails.billing]", "four_eyes: void", "here stands a list"),
+        ("create: {books: first_document", "create: {books: customer_stage", "customer_stage"),
         ("pair: nordwind", "pair: nordwind\npair: other", "said twice, first in line 1"),
         ("period: {lock", "period: [lock", "this is no YAML"),
         ("pair: nordwind", "pair: &a nordwind\nregion: *a", "anchors and aliases"),

@@ -207,10 +207,56 @@ def test_unbased_fills_only_where_the_direction_lets_it() -> None:
 
 
 def test_unbased_and_different_is_one_question() -> None:
-    """Never guessed, whoever has the authority."""
-    verdict = merge(rule(authority="crm"), "one", "other", None)
+    """Never guessed: a default authority decides nothing that was never compared."""
+    verdict = merge(msgspec.structs.replace(rule(authority="crm"), said=False), "one", "other", None)
     assert isinstance(verdict, Ask)
     assert (verdict.about, verdict.base) == ("unbased", None)
+
+
+@pytest.mark.parametrize(("authority", "value"), [("crm", "one"), ("books", "other")])
+def test_unbased_follows_whom_the_mapping_prefers(authority: Authority, value: str) -> None:
+    """Said in the mapping: taken over at once, and what it overwrites is told."""
+    verdict = merge(rule(authority=authority), "one", "other", None)
+    assert isinstance(verdict, Take)
+    assert (verdict.value, {verdict.value, verdict.overwrites}) == (value, {"one", "other"})
+    assert verdict.why.startswith("never compared before; the mapping prefers")
+
+
+@pytest.mark.parametrize("path", ["legal_name", "tax_identity", "emails.billing", "payment_terms"])
+def test_identity_tax_and_money_are_asked_about_whatever_the_mapping_prefers(path: str) -> None:
+    """The link itself may be wrong: then a name, a tax id or a billing address would go to a stranger."""
+    named = rule(authority="crm", crm=(path, T.TEXT), books=(path, T.TEXT))
+    assert isinstance(merge(named, "one", "other", None), Ask)
+
+
+def test_a_preferred_side_that_is_empty_empties_nothing_at_first() -> None:
+    """CRM to books, the CRM decides and tells nothing: a person is asked."""
+    assert isinstance(merge(rule("crm-to-books", "crm"), None, "x", None), Ask)
+
+
+# --------------------------------------------------------------------------- kept by a person
+
+
+@pytest.mark.parametrize(("kept", "value"), [("crm", "one"), ("books", "other")])
+def test_a_kept_side_is_written_over_the_other(kept: Side, value: str) -> None:
+    """What was chosen counts as the edit, and the other as what it overwrites."""
+    verdict = merge(rule(), "one", "other", Base("one", "other", kept))
+    assert isinstance(verdict, Take)
+    assert (verdict.source, verdict.value, {verdict.value, verdict.overwrites}) == (kept, value, {"one", "other"})
+
+
+def test_an_edit_after_one_side_was_kept_is_a_conflict() -> None:
+    """It was not seen by who decided; and the two had never agreed."""
+    verdict = merge(rule(), "one", "typed since", Base("one", "other", "crm"))
+    assert isinstance(verdict, Ask)
+    assert (verdict.about, verdict.base) == ("conflict", None)
+
+
+def test_a_kept_side_that_does_not_travel_stays_as_it_is() -> None:
+    """CRM to books, the books' value kept although the CRM has the authority: the two agree to differ."""
+    verdict = merge(rule("crm-to-books", "crm"), "one", "other", Base("one", "other", "books"))
+    assert isinstance(verdict, Agree)
+    assert (verdict.base, verdict.differs) == (Base("one", "other"), True)
 
 
 def test_a_derived_value_takes_its_place_at_once() -> None:

@@ -242,6 +242,14 @@ def test_a_number_that_no_document_has_is_a_gap() -> None:
     assert ("1048",) == without("invoices", "i1048").completeness.series[0].gaps
 
 
+def test_a_number_that_a_credit_note_has_is_no_gap() -> None:
+    """Books that number both kinds in one series: 1048 is on the credit note."""
+    notes = tuple(replace(note, number="1048") for note in LEDGER.credit_notes[:1])
+    left = tuple(row for row in LEDGER.invoices if row.ref != "i1048")
+    found = reconcile(replace(LEDGER, invoices=left, credit_notes=notes), HEADER).completeness.series[0]
+    assert ((), 1) == (found.gaps, found.elsewhere)
+
+
 @pytest.mark.parametrize("ref", [row.ref for row in LEDGER.payments])
 def test_a_payment_that_the_mirror_lost_is_unexplained(ref: str) -> None:
     """Its cash, and what it settled, are missing from the roll-forward."""
@@ -479,7 +487,7 @@ def test_a_planned_instalment_of_an_older_deal_comes_in_by_its_plan() -> None:
 
 
 def test_credit_and_reissue_is_no_duplicate() -> None:
-    """The first was credited in full: the second is a difference that is closed already."""
+    """The second stands for the position; the first, credited in full, is a difference that is closed already."""
     note = CreditNote(
         ref="n1", number="CN-1", date=october(21), state="posted", total=D("1000"), net=D("1000"), corrects=("i2001",)
     )
@@ -490,7 +498,7 @@ def test_credit_and_reissue_is_no_duplicate() -> None:
         credit_notes=(note,),
     )
     report = reconcile(made, HEADER)
-    assert [("amount differs:i2002", D("1000"), False)] == [(i.id, i.amount.amount, i.open) for i in report.items]
+    assert [("amount differs:i2001", D("1000"), False)] == [(i.id, i.amount.amount, i.open) for i in report.items]
     assert () == report.open_items
 
 

@@ -523,6 +523,14 @@ async def test_archiving_is_done_even_twice(portal: Any, open_hubspot: Any) -> N
     assert portal.ids("companies") == []
 
 
+async def test_an_archive_is_answered_by_204_and_nothing_else(portal: Any, open_hubspot: Any) -> None:
+    """An empty 200 is a proxy's: nobody knows."""
+    acme, hubspot = portal.add_company("Acme"), open_hubspot()
+    portal.faults.add(status(200, "POST", r"/batch/archive", body="", headers={"Content-Type": "application/json"}))
+    (outcome,) = await hubspot.write([Act(kind=CUSTOMER, ref=acme, version=None, operation="archive", key="k")], "k")
+    assert isinstance(outcome, InDoubt)
+
+
 async def test_a_lost_answer_leaves_every_item_in_doubt(portal: Any, open_hubspot: Any, tally: Any) -> None:
     """It was sent once, and one probe settles the whole batch."""
     hubspot = open_hubspot()

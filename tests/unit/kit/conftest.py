@@ -27,6 +27,7 @@ class Notes(Sandbox):
         super().__init__(**more)
         self.notes: list[Any] = []
         self.accepted: str | None = None
+        self.refresh = 0
         self.written = asyncio.Event()
         self.windows = [RateLimiter("minute", 3, 60, self.clock)]
 
@@ -36,6 +37,7 @@ class Notes(Sandbox):
             web.get("/limited", self.listing),
             web.get("/notes/{id}", self.one),
             web.route("*", "/write", self.write),
+            web.post("/token", self.token),
         ]
 
     def limiters_for(self, request: web.Request) -> list[RateLimiter]:
@@ -62,6 +64,10 @@ class Notes(Sandbox):
         self.notes.append(await read_json(request) if request.can_read_body else None)
         self.written.set()
         return reply({"id": len(self.notes) - 1}, headers={"X-Request-Id": f"r-{len(self.notes)}"})
+
+    async def token(self, request: web.Request) -> web.Response:
+        self.refresh += self.rotating
+        return reply({"refresh": f"r-{self.refresh}"})
 
     def state(self) -> Any:
         return {"notes": self.notes}

@@ -15,7 +15,7 @@ from connectors.kit.contract import Token
 from connectors.kit.errors import Doubtful, Gone, NotAllowed, Reconnect, Refused, TryLater
 from connectors.kit.http import Answer, Explanation, Limit
 from connectors.kit.http.answer import is_whole, retry_after_s
-from connectors.kit.sandbox.faults import cut_body, delay, drop_before, html_502, lose_answer, status
+from connectors.kit.sandbox.faults import cut_body, cut_chunks, delay, drop_before, html_502, lose_answer, status
 
 SECRET = "sk-" + "q7" * 12
 
@@ -37,7 +37,17 @@ async def test_calls_are_counted_and_ids_read(make_http, notes, calls) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [status(503), html_502(), drop_before(), cut_body(), lose_answer(), status(200, body="<html>")]
+    "fault",
+    [
+        status(503),
+        html_502(),
+        drop_before(),
+        cut_body(),
+        cut_chunks(),
+        lose_answer(),
+        status(200, body="<html>"),
+        status(200, body=""),
+    ],
 )
 async def test_a_read_gets_over_it(make_http, notes, fault) -> None:
     """A read whose first tries fail is asked again until it is answered."""
@@ -136,6 +146,21 @@ async def test_retry_after_is_waited_for_on_the_clock(make_http, notes, clock) -
     began = clock.monotonic()
     await make_http(notes.url).read("GET", "/notes", operation="note.list")
     assert (clock.monotonic() - began, notes.calls) == (4, 2)
+
+
+async def test_what_the_answer_tells_comes_before_what_is_usual(make_http, notes, clock) -> None:
+    """A vendor's connector knows how long it usually wants peace; an answer that says for how long is believed."""
+
+    def usual(answer: Answer) -> Explanation | None:
+        return Explanation(message="slow down", next="wait", wait_s=4) if answer.status == 429 else None
+
+    http, waited = make_http(notes.url, explain=usual), []
+    for headers in ({"Retry-After": "2"}, {}):
+        notes.faults.add(status(429, headers=headers))
+        began = clock.monotonic()
+        await http.read("GET", "/notes", operation="note.list")
+        waited.append(clock.monotonic() - began)
+    assert waited == [2, 4]
 
 
 async def test_a_wait_beyond_the_deadline_is_not_slept(make_http, notes, clock) -> None:

@@ -152,6 +152,9 @@ async def test_a_shared_budget_takes_the_place_of_memory(clock) -> None:
             asked.append(lane)
             return 0.0 if len(asked) > 2 else 1.5
 
+        async def arrived(self) -> None:
+            asked.append("arrived")
+
         async def rest(self, seconds: float) -> None:
             asked.append("rest")
 
@@ -160,5 +163,5 @@ async def test_a_shared_budget_takes_the_place_of_memory(clock) -> None:
 
     pace = Pace((Limit(1, 1000),), clock, budget=Elsewhere())
     at = await taken(pace, clock, "bulk", 2)
-    assert (at, asked) == ([3.0, 3.0], ["bulk"] * 4)
+    assert (at, asked) == ([3.0, 3.0], ["bulk"] * 3 + ["arrived", "bulk", "arrived"])
     assert all(a <= b for a, b in pairwise(at))

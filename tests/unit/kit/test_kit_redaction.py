@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.kit.http.redaction import redacted
+from connectors.kit.http.redaction import cleared, redacted
 
 TAKEN_OUT = [
     ("token abcdefgh is bad", "token *** is bad"),
@@ -36,3 +36,9 @@ def test_what_is_taken_out(text: str, shown: str) -> None:
 def test_what_a_person_needs_stays(text: str) -> None:
     """A vendor's own words are not garbled; a short or missing secret takes nothing out."""
     assert redacted(text, ("", None, "an")) == text
+
+
+def test_an_answer_s_body_has_no_secret_of_its_request_in_it() -> None:
+    """Wherever the vendor quotes it; a short word is left alone."""
+    body = b'{"items": [{"error": "abcdefgh is bad"}, {"error": "abc"}]}'
+    assert cleared(body, ("abcdefgh", None, "abc", "")) == b'{"items": [{"error": "*** is bad"}, {"error": "abc"}]}'

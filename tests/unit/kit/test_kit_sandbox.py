@@ -15,11 +15,14 @@ import connectors.kit.sandbox
 from connectors.kit.sandbox import Fault, Faults, RateLimiter, VirtualClock
 from connectors.kit.sandbox.faults import (
     cut_body,
+    cut_chunks,
     delay,
     drop_before,
+    expire_token,
     html_502,
     lose_answer,
     repeat,
+    rotate_token,
     stale,
     status,
 )
@@ -245,3 +248,43 @@ def test_it_shares_no_code_with_the_request_path() -> None:
     folder = Path(connectors.kit.sandbox.__file__).parent
     source = "".join(path.read_text() for path in folder.glob("*.py"))
     assert ("connectors.kit.sandbox" in source, "connectors.kit.http" in source) == (True, False)
+
+
+async def test_half_of_the_chunks(notes) -> None:
+    """Nothing tells the length; the chunk that ends the body never comes."""
+    notes.notes = ["x" * 1000]
+    notes.faults.add(cut_chunks())
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await get(notes.url + "/notes")
+    assert notes.requests[-1].status == 0
+
+
+async def test_too_many_calls_with_and_without_a_time(notes) -> None:
+    """A vendor may say how long to wait, or leave it to the caller."""
+    notes.faults.add(status(429, headers={"Retry-After": "7"}, body={}), status(429, body={}, nth=2))
+    async with aiohttp.ClientSession() as session:
+        answers = [await session.get(notes.url + "/notes") for _ in range(3)]
+    assert [(a.status, a.headers.get("Retry-After")) for a in answers] == [(429, "7"), (429, None), (200, None)]
+
+
+async def test_a_token_expires_between_two_calls(notes) -> None:
+    """The call that meets the fault is refused, and so is every later one with that token; another token is good."""
+    notes.faults.add(expire_token("GET", nth=2))
+    old, new = {"Authorization": "Bearer old"}, {"Authorization": "Bearer new"}
+    codes = [(await get(notes.url + "/notes", headers=by))[0] for by in (old, old, old, new, old)]
+    await get(notes.url + "/_sandbox/reset", "POST")
+    codes.append((await get(notes.url + "/notes", headers=old))[0])
+    assert codes == [200, 401, 401, 200, 401, 200]
+
+
+async def test_a_refresh_token_that_is_good_once(notes) -> None:
+    """The handler is told to give another one, for one request only."""
+    notes.faults.add(rotate_token("POST", "/token", nth=2))
+    given = [msgspec.json.decode((await get(notes.url + "/token", "POST"))[1])["refresh"] for _ in range(3)]
+    assert given == ["r-0", "r-1", "r-1"]
+
+
+async def test_webhooks_are_disturbed_where_there_are_any(notes) -> None:
+    """Telling twice and in the wrong order is the vendor's own to do."""
+    with pytest.raises(ValueError, match="no webhooks"):
+        notes.disturb_webhooks(twice=True)

@@ -10,7 +10,8 @@ from quickbooks_world import KINDS, NOTHING, START, World, cursors_of, records_o
 
 from connectors.canon.records import CreditNote, Customer, Invoice, Kind, Payment
 from connectors.canon.values import Money
-from connectors.kit.errors import BadSettings, Unsupported
+from connectors.kit.errors import BadSettings, TryLater, Unsupported
+from connectors.kit.sandbox.faults import status
 from connectors.quickbooks.connector import QuickBooks
 
 DAY = 86_400.0
@@ -129,6 +130,16 @@ async def test_an_edit_while_listing_is_seen_by_the_next_poll(world: World) -> N
     news = await world.pages(cursors_of(pages))
     phones = [each.phone for each in records_of(news, Kind.CUSTOMER).values() if isinstance(each, Customer)]
     assert phones == [f"555-01{len(pages):02d}"]
+
+
+async def test_an_answer_to_another_question_is_no_end_of_a_list(world: World) -> None:
+    """A proxy gives an old answer, about tax codes: taken for an empty page of customers, the listing would be over and
+    its cursor would leave them behind for good."""
+    fill(world)
+    other = {"QueryResponse": {"TaxCode": [{"Id": "NON"}], "maxResults": 1}, "time": "2026-10-01T09:00:00-07:00"}
+    world.sandbox.faults.add(status(200, "GET", r"/query\?.*Customer", body=other))
+    with pytest.raises(TryLater, match="another question"):
+        [page async for page in world.books.changes({Kind.CUSTOMER: None})]
 
 
 async def test_the_late_cursor_check_can_fail(world: World) -> None:

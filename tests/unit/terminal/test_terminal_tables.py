@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from terminal_views import NOON, PAIR, change, conflict, invoice, plan, run
 
@@ -180,6 +181,48 @@ def test_a_conflict_shows_both_values_the_agreed_one_and_the_command_that_answer
     ] == lines
 
 
+ALL = conflict(
+    what="everywhere",
+    title="41 customers, phone",
+    reason="the two differ, and were never compared before",
+    base=None,
+    candidates=tuple(views.CandidateView(ref="", title=n, crm=f"{n[0]}1", books=None) for n in ("Betatech", "Tilia")),
+    choices=("crm", "books", "one-by-one"),
+    records=41,
+)
+
+
+def test_a_question_about_a_field_shows_some_records_and_counts_the_rest() -> None:
+    lines = tables.conflicts([ALL], PAIR).splitlines()
+    assert [
+        "4  41 customers, phone: the two differ, and were never compared before",
+        "              HubSpot  QuickBooks",
+        "    Betatech  B1       (empty)",
+        "    Tilia     T1       (empty)",
+        "    and 39 more",
+        "    asked 2026-11-23 09:04 New York",
+        "    tieout conflicts settle 4 hubspot | quickbooks | one-by-one",
+    ] == lines[2:]
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        ("books", "QuickBooks kept everywhere by x, now. The next preview shows what that changes."),
+        ("one-by-one", "to be looked at one by one by x, now. tieout conflicts lists them."),
+    ],
+)
+def test_an_answer_for_all_says_what_comes_next(decision: str, expected: str) -> None:
+    view = views.SettledView(number=4, title=ALL.title, decision=decision, by="x", first=True, moved=False, records=41)
+    assert f"41 customers, phone: {expected}" == tables.settled(view, ALL, "now")
+
+
+def test_a_saved_pair_says_what_it_asked() -> None:
+    asked = msgspec.structs.replace(PAIR, asked=2)
+    assert "\n2 questions about fields that differ: tieout conflicts\n" in tables.paired(asked)
+    assert "question" not in tables.paired(PAIR)
+
+
 def test_candidates_are_shown_with_score_and_reasons() -> None:
     candidate = views.CandidateView(ref="7", title="Beta Tech", score=96, reasons=("same tax id", "name 96% alike"))
     text = tables.card(conflict(what="match", candidates=(candidate,), choices=("same", "different")), PAIR)
@@ -221,6 +264,26 @@ def test_records_held_back_are_grouped_by_reason_with_their_place() -> None:
     assert "HubSpot  deal  D7  deals.csv, row 12" in text
 
 
+# ------------------------------------------------------------------ undo
+
+
+def test_an_undo_says_what_goes_back_and_what_is_left_and_why() -> None:
+    """Documents by their verb; each thing left with its reason; what waits elsewhere is no part of it."""
+    left = views.LeftView(
+        system="QuickBooks", kind="customer", title="Betatech", what="phone", reason="changed in QuickBooks since"
+    )
+    void = change(kind="invoice", operation="void", title="1041", why="for Q4 pumps; its number stays used", fields=())
+    shown = plan(
+        void, counts={"books.invoice.void": 1}, undoes="run_7", left=(left,), left_out=1, waiting={"no deal owner": 3}
+    )
+    text = tables.preview(shown, PAIR)
+    assert "Undo of run_7: 1 invoice to void in QuickBooks. 1 left as it is." == text.splitlines()[0]
+    assert "void invoice  1041" in text
+    assert ["Left as it is:", "  QuickBooks  phone  Betatech  changed in QuickBooks since"] == text.splitlines()[-2:]
+    nothing = tables.preview(plan(undoes="run_7", left=(left,), left_out=1), PAIR)
+    assert "Undo of run_7: 1 left as it is." == nothing.splitlines()[0]
+
+
 # ------------------------------------------------------------------ history and audit
 
 
@@ -228,7 +291,8 @@ def test_history_says_when_what_who_and_how() -> None:
     entry = views.HistoryView(run=run("failed", error="the login is gone", outcome={"done": 3, "held": 1}), changes=4)
     last = tables.history([entry], PAIR).splitlines()[-1].split("  ")
     assert [
-        "2026-11-23 09:04 New York", "apply", "terminal:alice", "failed", "3 done, 1 held", "the login is gone",
+        "2026-11-23 09:04 New York", "apply", "terminal:alice", "failed", "3 done, 1 held", entry.run.id,
+        "the login is gone",
     ] == [cell.strip() for cell in last if cell.strip()]  # fmt: skip
 
 
@@ -273,3 +337,42 @@ def test_a_value_of_one_s_own_is_named_in_the_answer() -> None:
     assert "Betatech, phone: +1 set by x, now. The next sync carries it out." == tables.settled(
         view, conflict(), "now", "+1"
     )
+
+
+DOCUMENT = {
+    "what": "document", "kind": "deal", "title": "Q4 pumps: changed after it was billed", "base": None,
+    "reason": "invoice 1042 says USD 100.00, the deal now USD 120.00", "choices": ("reissue", "leave"),
+}  # fmt: skip
+
+
+def test_a_document_that_its_deal_outgrew_can_be_reissued() -> None:
+    """The command is there to be copied, and afterwards it is said what comes next."""
+    question = conflict(**DOCUMENT)
+    assert "tieout conflicts settle 4 reissue | leave" in tables.card(question, PAIR)
+    view = views.SettledView(
+        number=4, title=question.title, decision="reissue", by="tests", first=True, moved=False, records=1
+    )
+    said = "to be credited and re-issued by tests, today. The next preview shows it."
+    assert f"{question.title}: {said}" == tables.settled(view, question, "today")
+
+
+def test_something_half_done_says_what_to_do_by_hand() -> None:
+    """With each member: what was made, and what was not and why."""
+    members = tuple(
+        views.CandidateView(ref="", title=title, reasons=(how,))
+        for title, how in (("new", "invoice made"), ("credit", "credit note not made: no such account"))
+    )
+    said = tables.card(conflict(**{**DOCUMENT, "what": "half", "choices": ("leave",), "candidates": members}), PAIR)
+    assert "put it right in QuickBooks by hand, so that one of them stands, and leave it then" in said
+    assert "credit note not made: no such account" in said
+
+
+def test_what_is_credited_is_no_part_of_what_is_posted() -> None:
+    """Two sums, each with its document."""
+    both = plan(
+        counts={"books.invoice.create": 1, "books.credit_note.create": 1}, documents=2, net={"USD": Decimal("120.00")},
+        tax={}, credited={"USD": Decimal("100.00")},
+    )  # fmt: skip
+    said = tables.essence(both, PAIR)
+    assert "1 invoice, USD 120.00 net (+ tax 0.00), to post in QuickBooks." in said
+    assert "1 credit note, USD 100.00 net, to post in QuickBooks." in said

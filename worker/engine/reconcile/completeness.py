@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
@@ -61,10 +61,10 @@ def _collected(documents: Iterable[Numbered], index: Index) -> dict[str, _Number
             numbers.here.append(value)
             numbers.width = max(numbers.width, width)
             numbers.voided += document.state == "void"
-    return {prefix: numbers for prefix, numbers in found.items() if numbers.here}
+    return found
 
 
-def _series(kind: Literal["invoice", "credit_note"], prefix: str, numbers: _Numbers) -> Series:
+def _series(kind: Literal["invoice", "credit_note"], prefix: str, numbers: _Numbers, taken: Collection[int]) -> Series:
     low, high, held = min(numbers.here), max(numbers.here), Counter(numbers.here)
     checked = high - low < SPARSE * len(held)
     missing = [n for n in range(low, high + 1) if n not in held] if checked else []
@@ -80,23 +80,29 @@ def _series(kind: Literal["invoice", "credit_note"], prefix: str, numbers: _Numb
         found=len(held),
         of=high - low + 1 if checked else len(held),
         voided=numbers.voided,
-        gaps=tuple(written(n) for n in missing if n not in numbers.everywhere),
+        gaps=tuple(written(n) for n in missing if n not in taken),
         repeats=tuple(written(n) for n, times in sorted(held.items()) if times > 1),
-        elsewhere=sum(1 for n in missing if n in numbers.everywhere),
+        elsewhere=sum(1 for n in missing if n in taken),
         checked=checked,
     )
 
 
 def series(index: Index) -> tuple[Series, ...]:
-    """The number series of the period's invoices and credit notes, voided ones included."""
-    kinds: tuple[tuple[Literal["invoice", "credit_note"], Sequence[Numbered]], ...] = (
-        ("invoice", index.ledger.invoices),
-        ("credit_note", index.ledger.credit_notes),
+    """The number series of the period's invoices and credit notes, voided ones included. Books that number both in
+    one series (QuickBooks) leave no gap where the other kind has the number."""
+    kinds: tuple[tuple[Literal["invoice", "credit_note"], dict[str, _Numbers]], ...] = (
+        ("invoice", _collected(index.ledger.invoices, index)),
+        ("credit_note", _collected(index.ledger.credit_notes, index)),
     )
+
+    def taken(prefix: str) -> set[int]:
+        return {n for _, found in kinds if prefix in found for n in found[prefix].everywhere}
+
     return tuple(
-        _series(kind, prefix, numbers)
-        for kind, documents in kinds
-        for prefix, numbers in sorted(_collected(documents, index).items())
+        _series(kind, prefix, numbers, taken(prefix))
+        for kind, found in kinds
+        for prefix, numbers in sorted(found.items())
+        if numbers.here
     )
 
 

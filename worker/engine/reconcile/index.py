@@ -88,14 +88,23 @@ class Index:
         return tuple(i for i in self.ledger.invoices if is_live(i) and self.period.holds(day(i.date)))
 
     def primary(self, position: str) -> Invoice | None:
-        """The document that stands for a position: its first that is posted."""
-        return next((i for i in self.documents.get(position, ()) if is_live(i)), None)
+        """The document that stands for a position: its first that is posted and not credited in full; its first, if
+        all of them were."""
+        live = [i for i in self.documents.get(position, ()) if is_live(i)]
+        return next((i for i in live if not self.credited_in_full(i)), live[0] if live else None)
 
     def credited_in_full(self, invoice: Invoice) -> bool:
-        """Whether credit notes took back all of an invoice, by allocation or by naming it."""
+        """Whether credit notes took back all of an invoice: by allocation, by naming it, or as we made them."""
+        if invoice.ref in self.credited:
+            return True
         allocated = sum((row.credit for row in self.settlements.of(invoice.ref)), ZERO)
         named = sum((known(note.total) for note in self.corrections.get(invoice.ref, ())), ZERO)
         return max(allocated, named) >= known(invoice.total)
+
+    @cached_property
+    def credited(self) -> frozenset[str]:
+        """The invoices that we credited in full."""
+        return frozenset(link.ref for link in self.ledger.links if link.credited and link.kind is Kind.INVOICE)
 
     @cached_property
     def corrections(self) -> Mapping[str, tuple[CreditNote, ...]]:

@@ -39,7 +39,8 @@ class Period(msgspec.Struct, frozen=True):
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a report says of itself. `read_at` is when both sides were read last, `zone` an IANA name; `version`
-    counts the signed-off reports of the period. `reviewed_by` is never `prepared_by`."""
+    counts the signed-off reports of the period. `reviewed_by` is never `prepared_by`. `trail` is the audit trail's
+    head before this report, `entry:hash`; `trail_break` says where it does not hold."""
 
     pair: str
     crm: str
@@ -53,6 +54,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     mapping_version: str = ""
     prepared_by: str | None = None
     reviewed_by: str | None = None
+    trail: str | None = None
+    trail_break: str | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):

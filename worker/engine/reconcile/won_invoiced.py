@@ -272,14 +272,14 @@ def _document_part(index: Index, invoice: Invoice, category: Category, amount: D
 
 
 def _second(index: Index, invoice: Invoice, position: str) -> Part:
-    """A posted document beside the first one of its position: re-issued after a credit note, or a duplicate."""
-    earlier = [i for i in index.documents[position] if is_live(i)]
-    before = earlier[: [i.ref for i in earlier].index(invoice.ref)]
-    if all(index.credited_in_full(i) for i in before):
-        why = f"Re-issued: {', '.join(number(i) for i in before)} was credited in full."
+    """A posted document beside the one that stands for its position: credited in full and re-issued, or a duplicate."""
+    stands = index.primary(position)
+    other = number(stands) if stands is not None else "another"
+    if index.credited_in_full(invoice):
+        why = f"Credited in full; {other} stands in its place."
         part = _document_part(index, invoice, Category.AMOUNT_DIFFERS, known(invoice.net), why)
         return msgspec.structs.replace(part, open=False)
-    why = f"{number(before[0])} stands for the same position."
+    why = f"{other} stands for the same position."
     return _document_part(index, invoice, Category.DUPLICATE, known(invoice.net), why)
 
 
