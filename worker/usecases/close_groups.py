@@ -10,7 +10,7 @@ import msgspec
 from worker.crash import crash
 from worker.engine.plan import Fingerprint, summed
 from worker.engine.questions import Question
-from worker.engine.undo import Written, take_back
+from worker.engine.undo import DONE, Written, take_back
 from worker.outside import new_id
 from worker.store import conflicts, plans
 from worker.store.audit import Entry, append
@@ -84,14 +84,15 @@ async def _ask(desk: Desk, plan_id: str) -> None:
 
 def _how(member: plans.StoredChange) -> str:
     """`invoice made`, `credit note not made: no such account`."""
-    kind = member.change.kind.value.replace("_", " ")
-    return f"{kind} made" if member.state == "done" else f"{kind} not made: {member.reason or member.state}"
+    said = f"{member.change.kind.value.replace('_', ' ')} {'' if member.state == 'done' else 'not '}"
+    said += DONE[member.change.operation]
+    return said if member.state == "done" else f"{said}: {member.reason or member.state}"
 
 
 def _question(group: str, done: Sequence[plans.StoredChange], mates: Sequence[plans.StoredChange]) -> Question:
     made = done[0].change
     failed = next(m for m in mates if m.state in plans.CAME_TO_NOTHING)
-    said = f"the {made.kind.value.replace('_', ' ')} was {'made' if made.operation == 'create' else made.operation}"
+    said = f"the {made.kind.value.replace('_', ' ')} was {DONE[made.operation]}"
     return Question(
         what="half",
         kind=made.kind,
