@@ -86,9 +86,12 @@ _BACK = {"create": "to post", "update": "to put back", "archive": "to make inact
 
 def _backwards(plan: PlanView) -> str:
     """`1 invoice to void. 2 customers to put back. 1 left as it is.`"""
+    both: Counter[tuple[str, str]] = Counter()
+    for (_, kind, operation), number in sorted(counted(plan).items(), key=lambda c: c[0][1] not in MONEY_KINDS):
+        both[kind, operation] += number
     parts = [
         f"{plural(number, _kind(kind))} {_BACK.get(operation, f'to {operation}')}."
-        for (_, kind, operation), number in sorted(counted(plan).items(), key=lambda c: c[0][1] not in MONEY_KINDS)
+        for (kind, operation), number in both.items()
     ]
     if plan.held:
         parts.append(f"{plan.held} held back.")
@@ -214,11 +217,12 @@ def _really_empty(plan: PlanView, run: RunView, look: Look) -> Json | None:
 
 
 def _held(plan: PlanView) -> Json | None:
-    reasons = Counter(change.reason or "" for change in plan.shown if change.state == "held")
     if not plan.held:
         return None
-    listed = "\n".join(f"• {quiet(reason)}" for reason, _ in reasons.most_common(REASONS))
-    return section(f"*{plural(plan.held, 'change')} held back*\n{listed}" if listed else f"*{plan.held} held back*")
+    listed = "".join(f"\n• {quiet(reason)}" for reason in list(plan.held_reasons)[:REASONS] if reason)
+    more = len(plan.held_reasons) - REASONS
+    rest = f"\nand {plural(more, 'other reason')}" if more > 0 else ""
+    return section(f"*{plural(plan.held, 'change')} held back*{listed}{rest}")
 
 
 def _waiting(plan: PlanView) -> Json | None:

@@ -156,7 +156,7 @@ class Api:
             asked_about = await conflicts.count_records(tx, row.pair_id)
             pair = await connections.get_pair(tx, row.pair_id)
             run = await runs.get(tx, row.run_id)
-            confirmable = await plans.count_confirmable(tx, plan_id)
+            held = await plans.held_reasons(tx, plan_id)
             stays = await what_stays(tx, row)
         titles = await self._titles(pair)
         return views.PlanView(
@@ -180,7 +180,8 @@ class Api:
             shown=tuple(_change(stored, titles) for stored in shown),
             refused=(run.result or {}).get("refused") if run is not None else None,
             emptied=bool((run.result or {}).get("emptied")) if run is not None else False,
-            confirmable=confirmable,
+            held_reasons={reason.removeprefix(plans.GUARD): number for reason, number in held.items()},
+            confirmable=sum(number for reason, number in held.items() if reason.startswith(plans.GUARD)),
             undoes=row.undoes,
             notes=stays,
             **left_out(run, titles),

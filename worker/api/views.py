@@ -99,6 +99,7 @@ class PlanView(View, frozen=True, kw_only=True):
     refused: str | None = None
     asked_about: int = 0  # the records that those conflicts are about, as far as they are open still
     emptied: bool = False  # refused, since a side looks empty: a person may confirm that it is
+    held_reasons: dict[str, int] = {}  # why changes are held, and how many, the most first
     confirmable: int = 0  # held by a guard: whoever may apply may confirm them
     undoes: str | None = None  # the run that this plan takes back
     left: tuple[LeftView, ...] = ()  # what of that run it leaves as it is; `left_out` counts all of it

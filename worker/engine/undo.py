@@ -162,7 +162,7 @@ class _Taking:
     def take(self, written: Written, now: Now) -> None:
         change = written.change
         if change.operation in NO_WAY_BACK:
-            self.leave(written, _DONE[change.operation], NO_WAY_BACK[change.operation])
+            self.leave(written, DONE[change.operation], NO_WAY_BACK[change.operation])
         elif now.target is None:
             self.leave(written, _made_or_changed(change), f"it is gone from {self.title(change)}")
         elif change.operation == "update":
@@ -384,14 +384,14 @@ def _groups(run: Sequence[Written]) -> dict[str, list[Written]]:
     return {group: mates for group, mates in found.items() if len(mates) > 1}
 
 
-_DONE: dict[Deed, str] = {
+DONE: dict[Deed, str] = {
     "create": "made", "update": "changed", "void": "voided", "delete": "deleted", "archive": "made inactive",
     "send": "sent", "unlink": "unlinked",
 }  # fmt: skip
 
 
 def _made_or_changed(change: Change) -> str:
-    return f"{change.kind.value.replace('_', ' ')} {_DONE[change.operation]}"
+    return f"{change.kind.value.replace('_', ' ')} {DONE[change.operation]}"
 
 
 def _relied(change: Change, record: AnyRecord) -> Relied:

@@ -271,10 +271,12 @@ async def read_changes(
     limit: int | None = None,
     money_first: bool = False,
 ) -> list[StoredChange]:
-    """A plan's changes in order; with `money_first`, documents before everything else, as people read them."""
+    """A plan's changes in order; with `money_first`, documents before everything else and what is held last, as
+    people read them."""
     statement = select(changes).where(changes.c.plan_id == plan_id, changes.c.seq > after_seq)
     if money_first:
-        statement = statement.order_by(case((changes.c.flow == "invoices", 0), else_=1), changes.c.seq)
+        held = case((changes.c.state == "held", 1), else_=0)
+        statement = statement.order_by(held, case((changes.c.flow == "invoices", 0), else_=1), changes.c.seq)
     else:
         statement = statement.order_by(changes.c.seq)
     if states is not None:
@@ -526,11 +528,16 @@ async def release(tx: Unit, plan_id: str, ids: Sequence[str] | None, by: str) ->
     return sum([int((await tx.run(part)).rowcount) for part in parts])
 
 
-async def count_confirmable(tx: Unit, plan_id: str) -> int:
-    """How many changes of a plan a guard holds back."""
-    guarded = changes.c.reason.startswith(GUARD, autoescape=True)
-    mine = select(func.count()).select_from(changes).where(changes.c.plan_id == plan_id, changes.c.state == "held")
-    return int(await tx.scalar(mine.where(guarded)))
+async def held_reasons(tx: Unit, plan_id: str) -> dict[str, int]:
+    """Why changes of a plan are held, and how many for each reason, the most first."""
+    number = func.count()
+    rows = await tx.rows(
+        select(changes.c.reason, number)
+        .where(changes.c.plan_id == plan_id, changes.c.state == "held")
+        .group_by(changes.c.reason)
+        .order_by(number.desc(), changes.c.reason)
+    )
+    return {reason or "": count for reason, count in rows}
 
 
 async def keep_before(tx: Unit, images: Mapping[str, AnyRecord]) -> None:

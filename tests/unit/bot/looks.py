@@ -96,6 +96,7 @@ PLAN = PlanView(
     approved_by=None,
     changes=14,
     held=1,
+    held_reasons={"6 customers would be removed": 1},
     counts={"books.invoice.create": 4, "books.customer.create": 2, "books.customer.update": 8},
     documents=4,
     net={"USD": Decimal("18240.00")},
