@@ -313,6 +313,9 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+LONG = ("sync", "undo", "reissue")  # points that others come by too; tested in a file of their own, beside the others
+
+
 async def play(bench: Bench, scenario: Scenario, *, deep: bool) -> Ending:
     """Live a life to its end, and look at everything. What the next plan would do is looked at too: the same as if
     nobody had died. `deep`: it is done as well, until nothing is left to do."""

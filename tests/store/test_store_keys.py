@@ -199,7 +199,7 @@ async def test_another_key_is_said_at_the_start_and_at_each_use(
     assert "Put back the key of that time" in said.value.next_step
 
 
-@pytest.mark.parametrize("text", ["", "not a key", "abc,def", new_key()[:-4]])
+@pytest.mark.parametrize("text", ["", "not a key", "abc,def", new_key()[:-4]], ids=["none", "words", "two", "cut off"])
 def test_what_is_no_key_is_said_without_showing_it(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
