@@ -91,9 +91,7 @@ SHOWN: dict[str, Any] = {
     "card_create": conflict.card(looks.CREATE, LOOK),
     "card_removed": conflict.card(looks.REMOVED, LOOK),
     "card_document": conflict.card(looks.DOCUMENT, LOOK),
-    "card_document_reversed": conflict.card(
-        msgspec.structs.replace(looks.DOCUMENT, choices=("credit", "leave")), LOOK
-    ),
+    "card_document_reversed": conflict.card(msgspec.structs.replace(looks.DOCUMENT, choices=("credit", "leave")), LOOK),
     "card_document_settled": conflict.card(
         msgspec.structs.replace(SETTLED, what="document", title=looks.DOCUMENT.title, decision="reissue"), LOOK
     ),
