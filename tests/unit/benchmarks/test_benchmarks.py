@@ -53,11 +53,12 @@ def test_planning_gives_the_changes_it_was_given() -> None:
 
 def test_the_bot_answers_while_its_worker_is_busy() -> None:
     """Every command is acknowledged, and every press comes to its message and to the books."""
-    found = by_name(slack_latency.measure(slack_latency.Size(customers=40, rate=10, seconds=0.5, presses=1)))
+    size = slack_latency.Size(customers=450, rate=10, seconds=0.5, presses=1, batch_s=0.8)
+    found = by_name(slack_latency.measure(size))
     assert 0 == found["commands without acknowledgement"].value
-    assert found["acknowledgement, p99"].note.startswith("5 commands at 10 a second, 40 customers being made")
+    assert found["acknowledgement, p99"].note.startswith("5 commands at 10 a second, 450 customers being made")
     assert found["press to edited message, max"].note.startswith("1 presses")
-    assert found["press while a bulk sync reads to write, max"].note.startswith("1 presses")
+    assert "of 450 customers by then" in found["press during a bulk apply to write, max"].note
 
 
 async def _holds(megabytes: int) -> int:
