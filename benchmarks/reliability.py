@@ -1,7 +1,7 @@
 """What happens when processes die: every named point, every time it is come by, every shape of key; seconds until
 another process goes on; and what the same deaths do to a loop without keys. Writes docs/reliability.md.
 
-`python -m benchmarks reliability` runs all of it (about ten minutes), with `--small` the first visits alone."""
+`python -m benchmarks reliability` runs all of it, with `--small` the first visits alone."""
 
 from __future__ import annotations
 
