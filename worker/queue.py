@@ -7,6 +7,7 @@ the data folder. Whoever starts it holds the folder's lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import fcntl
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import structlog
 from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
@@ -26,6 +28,8 @@ from worker.crash import crash
 from worker.store.runs import Lane
 
 LANES: tuple[Lane, Lane] = ("realtime", "bulk")
+AGAIN_S = 5.0  # a redis-server that does not come up is tried again
+log = structlog.get_logger()
 
 
 class NoRedis(Exception):
@@ -86,6 +90,7 @@ class EmbeddedRedis:
         self._pointer = folder / "redis.socket"
         self._dir: str | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     def known(self) -> RedisSettings | None:
         """The server that another process of this data folder started."""
@@ -98,23 +103,29 @@ class EmbeddedRedis:
         await self._end_leftover()
         # A socket's path has at most 107 bytes, so it lives in the temporary folder, and a file points at it.
         self._dir = tempfile.mkdtemp(prefix="tieout-")
-        socket = Path(self._dir) / "redis.sock"
-        options = [
-            "--port",
-            "0",
-            "--unixsocket",
-            str(socket),
-            "--unixsocketperm",
-            "700",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]
+        settings = await self._run(self._dir)
+        self._pointer.write_text(str(settings.unix_socket_path))
+        self._keeper = asyncio.create_task(self._keep(), name="embedded redis")
+        return settings
+
+    async def _keep(self) -> None:
+        """Run it again whenever it ends, on the same socket. What it held were wakes, and the sweeper finds their
+        work."""
+        while self._process is not None and self._dir is not None:
+            log.warning("redis.ended", code=await self._process.wait())
+            try:
+                await self._run(self._dir)
+            except (NoRedis, OSError) as error:
+                log.warning("redis.not_started", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+
+    async def _run(self, folder: str) -> RedisSettings:
+        socket = Path(folder) / "redis.sock"
+        options = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         self._process = await asyncio.create_subprocess_exec(
             redis_binary(),
             *options,
-            *("--daemonize", "no", "--dir", self._dir),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", folder),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -122,7 +133,6 @@ class EmbeddedRedis:
         settings = RedisSettings(unix_socket_path=str(socket), conn_retries=0)
         for _ in range(200):
             if socket.exists() and await reachable(settings):
-                self._pointer.write_text(str(socket))
                 return settings
             await asyncio.sleep(0.02)
         raise NoRedis(f"redis-server did not start (exit code {self._process.returncode})")
@@ -140,8 +150,12 @@ class EmbeddedRedis:
             return
 
     async def stop(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
         if self._process is not None:
-            self._process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
             await self._process.wait()
             self._process = None
         if self._dir is not None:

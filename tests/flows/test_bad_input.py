@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -18,6 +19,8 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from arq import create_pool
+from arq.connections import RedisSettings
 from sqlalchemy import event, update
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
@@ -36,7 +39,7 @@ from worker.api.views import RunView
 from worker.house import open_house
 from worker.jobs import runner
 from worker.jobs.sweeper import sweep
-from worker.queue import FolderLock
+from worker.queue import FolderLock, reachable
 from worker.settings import WorkerSettings
 from worker.store import audit
 from worker.store.database import Database, open_database
@@ -357,6 +360,35 @@ async def test_a_redis_that_goes_in_mid_run_costs_time_and_no_work(
         house.db.shift += timedelta(seconds=16)  # the lease of the worker that lost its queue is over
         first, second = await ended(api, under_way), await ended(api, meanwhile)
     assert ("done", "done") == (first.state, second.state)
+
+
+async def test_the_embedded_redis_is_started_again(tmp_path: Path, sqlite_template: Path) -> None:
+    """It was killed under a house at work: another answers on the same socket, and the next run is done."""
+    shutil.copyfile(sqlite_template, tmp_path / "tieout.db")
+    worlds = [MemoryWorld.make("embedded-crm"), MemoryWorld.make("embedded-books")]
+    async with open_house(WorkerSettings(data=tmp_path), {"memory": Vendor}) as house:
+        api = Api(house)
+        for world in worlds:
+            await api.connect("memory", {"world": world.name})
+        pair = await api.pair(mapping(), "t.yaml", "tests", {"crm": "embedded-crm", "books": "embedded-books"})
+        first = await ended(api, await api.ask(pair.id, "preview", "tests"))
+        pid = await served_by(house.queue.settings)
+        os.kill(pid, signal.SIGKILL)
+        second = await ended(api, await api.ask(pair.id, "preview", "tests"))
+        async with asyncio.timeout(20):
+            while not await reachable(house.queue.settings):
+                await asyncio.sleep(0.05)
+        assert pid != await served_by(house.queue.settings)
+        third = await ended(api, await api.ask(pair.id, "preview", "tests"))
+    assert ["done"] * 3 == [first.state, second.state, third.state]
+
+
+async def served_by(settings: RedisSettings) -> int:
+    """The id of the process that answers."""
+    pool = await create_pool(settings, retry=0)
+    known: dict[str, int] = await pool.info("server")
+    await pool.aclose()
+    return known["process_id"]
 
 
 async def ended(api: Api, run_id: str) -> RunView:

@@ -67,6 +67,7 @@ async def _read_announced(desk: Desk, side: Side, heard: Sequence[Announced]) ->
     for kind in dict.fromkeys(event.kind for event in heard):
         mine = [event for event in heard if event.kind is kind]
         found = await connector.get(kind, list(dict.fromkeys(event.ref for event in mine)))
+        crash("announced.read")
         async with desk.db.write() as tx:
             listeners = await store.listeners(tx, connection_id)
             alive = [record for record in found.values() if not isinstance(record, Tombstone)]
@@ -74,6 +75,8 @@ async def _read_announced(desk: Desk, side: Side, heard: Sequence[Announced]) ->
             moved += len(await mirror.store_records(tx, connection_id, alive, listeners))
             moved += len(await mirror.store_tombstones(tx, connection_id, stones, listeners))
             await webhooks.were_read(tx, connection_id, mine)
+            crash("announced.stored")
+        crash("announced.committed")
     return moved
 
 
