@@ -44,18 +44,23 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run what is named, or all."""
     chosen = _parser().parse_args(words)
     report = run(chosen.name or list(BENCHMARKS), small=chosen.small, say=print)
-    path = chosen.json if chosen.json is not None else RESULTS / f"{report.date.date()}.json"
+    path = chosen.json if chosen.json is not None else RESULTS / _file(chosen.name, report)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     print(f"\nkept in {path}")
     return 0
 
 
+def _file(names: Sequence[str], report: Report) -> str:
+    """Some benchmarks do not take the place of all."""
+    return "-".join([*names, str(report.date.date())]) + ".json"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures of Tieout on this machine.")
     parser.add_argument("name", nargs="*", help=", ".join(BENCHMARKS), type=_known)
     parser.add_argument("--small", action="store_true", help="small sizes, to try it out")
-    parser.add_argument("--json", type=Path, help="where the figures go (default: benchmarks/results/<date>.json)")
+    parser.add_argument("--json", type=Path, help="where the figures go (default: in benchmarks/results)")
     return parser
 
 
