@@ -277,6 +277,17 @@ async def test_removed_with_deactivate_archives_the_counterpart(rig: Rig) -> Non
     assert ([], 0, []) == (rig.names(rig.books), rig.plan.changes, await rig.dirty())
 
 
+async def test_a_counterpart_that_somebody_edited_is_asked_about(rig: Rig) -> None:
+    """Whoever worked on it since would not find it any more."""
+    await rig.pair_up(mapping(customers={"removed": {"crm": "deactivate", "books": "ask"}}))
+    crm, books = await rig.linked("Acme", phone="+1 212 555 0100")
+    rig.crm.delete(C, crm)
+    rig.books.edit(C, books, phone="+1 212 555 0199")
+    await rig.preview()
+    (asked,) = await rig.conflicts()
+    assert (0, "removed", True) == (rig.plan.changes, asked.what, asked.reason.endswith("edited there since: phone"))
+
+
 async def test_a_counterpart_that_came_back_is_not_archived(rig: Rig) -> None:
     """Restored between preview and Apply: the change is stale, both live."""
     await rig.pair_up(mapping(customers={"removed": {"crm": "deactivate", "books": "ask"}}))

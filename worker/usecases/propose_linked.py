@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -10,8 +10,9 @@ from connectors.canon.fields import FieldType, Value, read
 from connectors.canon.records import AnyRecord, Customer, Item, Kind
 from connectors.kit.contract import Side, Tombstone
 from worker.engine.drawing import Drawing, Joined, Linked, Subject, draw_link, title_of
+from worker.engine.field_names import field_name
 from worker.engine.mapping import FieldRule
-from worker.engine.merge import Verdict, merge_record
+from worker.engine.merge import Base, Verdict, merge_record
 from worker.engine.own_value import OwnValue, Put, own_changes, still_to_write
 from worker.engine.plan import Change, FieldChange
 from worker.engine.questions import Question
@@ -21,6 +22,7 @@ from worker.store import mirror, plans
 from worker.store.database import Unit, chunks
 from worker.store.links import Link
 from worker.usecases.ask_about_fields import ask_about_fields
+from worker.usecases.in_turns import in_turns
 from worker.usecases.late_rewrites import settled_late
 from worker.usecases.office import OTHER, SIDES
 from worker.usecases.propose_new import match_fresh
@@ -58,10 +60,11 @@ async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, links: Sequence
     bases = await link_store.load_bases(tx, [link.id for link in links], types)
     posted = await _posted(tx, scope, [ref for link in links if (ref := link.books) is not None])
     flaps = await flapping_fields(tx, scope.desk, scope.kind)
-    for link in links:
+    async for link in in_turns(links):
         crm, books = (records[side].get(link.ref(side) or "") for side in SIDES)
         if crm is None or books is None:
-            await _one_is_gone(tx, scope, drawing, link, crm if crm is not None else books)
+            left = crm if crm is not None else books
+            await _one_is_gone(tx, scope, drawing, link, left, bases.get(link.id, {}))
             continue
         own = await settled_late(tx, scope, drawing, link.id, {"crm": crm, "books": books}, bases.get(link.id, {}))
         verdicts = merge_record(scope.rules, crm, books, own, posted=link.books in posted)
@@ -144,7 +147,9 @@ async def _survivor(tx: Unit, scope: Scope, side: Side, stone: Tombstone | None)
     return ref
 
 
-async def _one_is_gone(tx: Unit, scope: Scope, drawing: Drawing, link: Link, left: AnyRecord | None) -> None:
+async def _one_is_gone(
+    tx: Unit, scope: Scope, drawing: Drawing, link: Link, left: AnyRecord | None, bases: Mapping[str, Base]
+) -> None:
     """A member was deleted, archived or merged away at its vendor, or cannot be seen. `left`: what is there."""
     members = _members(link)
     drawing.consider(*members)
@@ -154,7 +159,8 @@ async def _one_is_gone(tx: Unit, scope: Scope, drawing: Drawing, link: Link, lef
         return
     for side, stone in stones.items():
         if left is not None:
-            _removed(scope, drawing, link, side, stone, left)
+            edited = _edited(scope, OTHER[side], left, bases)
+            _removed(scope, drawing, link, side, stone, left, edited)
             return
     drawing.wait(members, "one side cannot be seen at the moment", again=True)
 
@@ -165,11 +171,25 @@ async def _stone(tx: Unit, scope: Scope, side: Side, ref: str | None) -> Tombsto
     return (await mirror.tombstones(tx, scope.desk.pair.connection(side), scope.kind, [ref])).get(ref)
 
 
-def _removed(scope: Scope, drawing: Drawing, link: Link, side: Side, stone: Tombstone, left: AnyRecord) -> None:
-    """What the flow says of records removed on one side: the counterpart is made inactive, left, or asked about."""
+def _edited(scope: Scope, side: Side, left: AnyRecord, bases: Mapping[str, Base]) -> list[str]:
+    """The fields that somebody edited since the two last agreed, by name."""
+    return [
+        field_name(rule.path(side))
+        for rule in scope.rules
+        if not rule.stays_home
+        and (base := bases.get(rule.key)) is not None
+        and not rule.conversion.unchanged(side, read(left, rule.path(side)), base.crm if side == "crm" else base.books)
+    ]
+
+
+def _removed(
+    scope: Scope, drawing: Drawing, link: Link, side: Side, stone: Tombstone, left: AnyRecord, edited: Sequence[str]
+) -> None:
+    """What the flow says of records removed on one side: the counterpart is made inactive, left, or asked about. One
+    that somebody works on is never made inactive without a word."""
     members = _members(link)
-    asked = _shall_it_go(scope, link, side, stone, left)
-    policy = scope.removed[side]
+    asked = _shall_it_go(scope, link, side, stone, left, edited)
+    policy = "ask" if edited and scope.removed[side] == "deactivate" else scope.removed[side]
     if policy == "leave" or scope.known.questions.is_left(side, scope.kind, stone.ref, "removed", asked.fingerprint):
         drawing.settle(members)
     elif policy == "ask":
@@ -207,16 +227,19 @@ def _deactivated(scope: Scope, link: Link, side: Side, stone: Tombstone, left: A
     )
 
 
-def _shall_it_go(scope: Scope, link: Link, side: Side, stone: Tombstone, left: AnyRecord) -> Question:
+def _shall_it_go(
+    scope: Scope, link: Link, side: Side, stone: Tombstone, left: AnyRecord, edited: Sequence[str]
+) -> Question:
     other = OTHER[side]
     title = scope.desk.title(side)
+    since = f"; edited there since: {', '.join(edited)}" if edited else ""
     return Question(
         what="removed",
         kind=scope.kind,
         side=side,
         ref=stone.ref,
         title=title_of(left),
-        reason=f"{stone.how} in {title}, still there in {scope.desk.title(other)}",
+        reason=f"{stone.how} in {title}, still there in {scope.desk.title(other)}{since}",
         rule="removed",
         link_id=link.id,
         candidates=({"ref": left.ref, "side": other, "title": title_of(left)},),

@@ -3,7 +3,9 @@ make what the flow lets be made."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -18,6 +20,7 @@ from worker.store import links as link_store
 from worker.store import mirror
 from worker.store.database import Unit
 from worker.store.links import Link, NewLink
+from worker.usecases.in_turns import in_turns
 from worker.usecases.office import OTHER, SIDES
 from worker.usecases.scope import Scope
 
@@ -80,9 +83,10 @@ async def _matches(
         return {}
     # Linked ones are looked at too: a new record that is like one of them is asked about, never made again.
     linked = await link_store.linked_refs(tx, desk.pair.id, other, scope.kind)
-    index = Index(pool, desk.mapping.region, scope.evidence)  # type: ignore[arg-type]  # validated by the mapping
+    evidence: Any = scope.evidence  # the mapping's validator knows the words
+    index = await asyncio.to_thread(Index, pool, desk.mapping.region, evidence)
     markers = {record.ref: scope.marker(side, record.ref) for record in records}
-    matches = match_all(records, index, markers, linked | taken[other])
+    matches = await asyncio.to_thread(match_all, records, index, markers, linked | taken[other])
     different = _different(scope, side)
     return {ref: _decided(scope, side, ref, match, different.get(ref, set())) for ref, match in matches.items()}
 
@@ -145,7 +149,7 @@ async def _unmatched(
         if record.ref in unsure:
             _ask_which(scope, drawing, side, record, unsure[record.ref], names)
     doubles = await twins_of(tx, scope, side, alone) if alone else set()
-    for record in alone:
+    async for record in in_turns(alone):
         _create_or_wait(scope, drawing, side, record, record.ref in doubles)
 
 
@@ -156,7 +160,7 @@ async def twins_of(tx: Unit, scope: Scope, side: Side, records: Sequence[AnyReco
     others = await _load(tx, scope, side, sorted(free - {record.ref for record in records}))
     settled = {ref for ref in others if scope.decided(side, ref, "not_needed")}
     pool = [*records, *(record for ref, record in others.items() if ref not in settled)]
-    groups = twins(pool, scope.desk.mapping.region)
+    groups = await asyncio.to_thread(twins, pool, scope.desk.mapping.region)
     return {ref for group in groups for ref in group.refs} & {record.ref for record in records}
 
 

@@ -23,6 +23,7 @@ from worker.store import mirror, plans
 from worker.store.billing import DocumentRow, PositionRow
 from worker.store.database import Unit
 from worker.store.links import Link, NewLink
+from worker.usecases.in_turns import in_turns
 from worker.usecases.office import Desk
 from worker.usecases.scope import Known, flapping_fields
 
@@ -86,7 +87,7 @@ async def _write_back(
     said_no = {ref: why for ref in found if (why := known.refused.get(("crm", Kind.DEAL, ref))) is not None}
     refused = await plans.last_refused(tx, desk.pair.id, "payments", list(said_no))
     reasons: dict[str, Left] = {}
-    for ref, deal in found.items():
+    async for ref, deal in in_turns(found.items()):
         if not isinstance(deal, Deal) or ref not in settlements:
             continue
         change = _marks(desk, flow, drawing, deal, links[ref], settlements[ref], bases.get(links[ref].id, {}))
