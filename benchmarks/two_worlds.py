@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -37,7 +38,6 @@ NOW = datetime(2026, 11, 10, 15, tzinfo=UTC)
 PAID_FIELDS = ("invoice_status", "amount_paid", "balance_due", "settled_on")
 _BY = "a person"
 _KEY = Fernet.generate_key().decode()
-_STATEMENTS: dict[Any, Any] = {}  # compiled once for all pictures
 _PATIENCE = 12  # how often a run may wait before it is taken for one that never ends
 _GIVES_UP_S = 0.004  # after so long a client stops to wait for a vendor that says nothing
 
@@ -258,10 +258,15 @@ def _fresh(database: Path, folder: Path) -> Path:
     return Path(shutil.copyfile(database, folder / "tieout.db"))
 
 
+@functools.cache
+def _database(path: Path) -> Database:
+    """One for all pictures that are opened at a place: it has compiled its statements, and a closed one opens again."""
+    return open_database(f"sqlite+aiosqlite:///{path}")
+
+
 @contextlib.asynccontextmanager
 async def _open(kept: Picture, folder: Path) -> AsyncIterator[TwoWorlds]:
-    db = open_database(f"sqlite+aiosqlite:///{_fresh(kept.database, folder)}")
-    db.engine = db.engine.execution_options(compiled_cache=_STATEMENTS)
+    db = _database(_fresh(kept.database, folder))
     db.shift = kept.shift
     vault = Vault([_KEY])
     worlds = (kept.crm, kept.books)
