@@ -8,7 +8,6 @@ import contextlib
 import math
 import os
 import re
-import signal
 import statistics
 import sys
 import tempfile
@@ -366,7 +365,7 @@ async def _paired(settings: WorkerSettings, slack: SlackSandbox, crm: Vendor, bo
 
 @contextlib.asynccontextmanager
 async def _tieout_run(data: Path, slack: SlackSandbox) -> AsyncIterator[None]:
-    """`tieout run` as a person starts it; it starts its worker, and ends it when it is interrupted."""
+    """`tieout run` as a person starts it; it starts its worker, and ends it when it is ended."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIEOUT_", "SLACK_"))}
     env = {
         **kept,
@@ -388,5 +387,5 @@ async def _tieout_run(data: Path, slack: SlackSandbox) -> AsyncIterator[None]:
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # an interrupt is ignored where this was started in the background
         await process.wait()
