@@ -6,7 +6,7 @@ import structlog
 
 from bot.blocks.parts import people
 from bot.metadata import BadButton, OldButton
-from worker.api import Problem
+from worker.api import BUSY, Problem, trouble
 
 log = structlog.get_logger()
 
@@ -29,8 +29,11 @@ def explain(error: BaseException) -> str:
         return "This button is too old to be pressed. /tieout preview, or /tieout conflicts, shows new ones."
     if isinstance(error, BadButton):
         return "This button was not made by this Tieout. /tieout preview, or /tieout conflicts, shows new ones."
-    if isinstance(error, OSError) or "OperationalError" in type(error).__name__:
+    found = trouble(error)
+    if found is not None or isinstance(error, OSError):
         log.error("bot.store_unreachable", error=type(error).__name__)
+        if found is BUSY:
+            return "Tieout's database is busy. Nothing was lost: try again in a moment."
         return "The database cannot be reached at the moment. Nothing was lost or changed: try again in a minute."
     log.error("bot.unforeseen", exc_info=error)
     return (

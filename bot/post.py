@@ -19,13 +19,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.blocks.parts import Say, clipped
 from bot.errors import explain_refusal
+from bot.patience import Patience
 from bot.tell import Post, Remove, Sending, Teller, Upload, Whisper
-from worker.api import ChannelApi, Messages, Problem, crash
+from worker.api import ChannelApi, Messages, Problem, crash, trouble
 from worker.api.views import LetterView
 
 EVENT = "tieout_message"
 LOOK_S = 0.25
 PROGRESS_S = 1.5
+STORE_S = 1.0
 AUTH_WAIT_S = 60.0
 TRIES = 100  # an hour and a half of gateway errors for one letter
 # https://docs.slack.dev/reference/methods/chat.postMessage: what may be told otherwise a minute later
@@ -70,6 +72,7 @@ class Sender:
         self._poked = asyncio.Event()
         self._replies: dict[str, Reply] = {}
         self._watched: dict[str, asyncio.Task[None]] = {}
+        self._patience = Patience("sender")
         self.figures = Figures()
 
     # ----------------------------------------------------------------- the loop
@@ -84,8 +87,9 @@ class Sender:
             while True:
                 try:
                     busy = await self.send_due()
+                    self._patience.found()
                 except Exception as error:  # noqa: BLE001  # the loop must outlive whatever the store says
-                    log.warning("sender.store_unreachable", error=type(error).__name__)
+                    self._patience.lost(error)
                     busy = 0
                 if not busy:
                     await self._rest()
@@ -120,23 +124,31 @@ class Sender:
             if error.doubt and letter.attempts >= TRIES:
                 await self._set_aside(letter, f"given up: {error.reason}")
                 return
-            log.info("sender.later", letter=letter.id, reason=error.reason, wait_s=error.wait_s)
-            await self._messages.later(letter.id, error.wait_s, error.reason, doubt=error.doubt)
+            await self._put_off(letter, error)
         except Refused as error:
             await self._set_aside(letter, str(error))
         except Problem as error:
             await self._set_aside(letter, error.message)
         except Exception as error:  # one letter that cannot be put into words must not stop the others
+            if trouble(error) is not None:  # the store's, while it was put into words: that passes
+                await self._put_off(letter, Later(STORE_S, type(error).__name__, doubt=True))
+                return
             log.exception("sender.unforeseen", letter=letter.id)
             await self._set_aside(letter, f"{type(error).__name__}: {error}")
         else:
             self.figures.sent += 1
-            await self._messages.sent(letter.id, ts)
+            await self._patience.until_done(lambda: self._messages.sent(letter.id, ts))
+
+    async def _put_off(self, letter: LetterView, later: Later) -> None:
+        log.info("sender.later", letter=letter.id, reason=later.reason, wait_s=later.wait_s)
+        await self._patience.until_done(
+            lambda: self._messages.later(letter.id, later.wait_s, later.reason, doubt=later.doubt)
+        )
 
     async def _set_aside(self, letter: LetterView, reason: str) -> None:
         self.figures.refused += 1
         log.warning("sender.refused", letter=letter.id, message=letter.message, channel=letter.channel, reason=reason)
-        await self._messages.refused(letter.id, reason)
+        await self._patience.until_done(lambda: self._messages.refused(letter.id, reason))
         await self._say_why(letter.message, reason)
 
     # ----------------------------------------------------------------- who asked
@@ -161,10 +173,11 @@ class Sender:
 
     async def _watch(self, run_id: str, pair_id: str, channel: str, message: str) -> None:
         shown: object = None
+        patience, said = Patience("watch"), {"run": run_id}
         while True:
             await asyncio.sleep(PROGRESS_S)
             try:
-                run = await self._api.run(run_id)
+                run = await patience.until_done(lambda: self._api.run(run_id))
             except Problem:
                 return
             if run.over:
@@ -172,7 +185,7 @@ class Sender:
                 return
             if (run.state, run.progress) != shown and run.state == "running":
                 shown = (run.state, run.progress)
-                await self._messages.say(pair_id, channel, message, "progress", {"run": run_id})
+                await patience.until_done(lambda: self._messages.say(pair_id, channel, message, "progress", said))
                 self.poke()
 
     # ----------------------------------------------------------------- one letter

@@ -10,7 +10,7 @@ from bot.blocks.conflict import meant, typed_text
 from bot.errors import explain
 from bot.listeners.actions import Actions
 from bot.listeners.desk import Desk, Json, Place
-from worker.api import Problem
+from worker.api import Problem, trouble
 from worker.api.views import SettledView
 
 PATIENCE_S = 2.0  # of the three that Slack gives: a mistake is shown in the modal if it is found by then
@@ -73,7 +73,14 @@ class Views:
             await self._tell(place, explain(error))
 
     async def _tell(self, place: Place, words: str) -> None:
-        pair = await self._desk.api.pair_of(place.channel)
-        if pair is None:
-            raise Problem(words)
-        await self._desk.whisper(pair.id, place, "text", words)
+        """Through the outbox; straight to them where the store that it is in is the trouble: a modal has no address
+        to answer to."""
+        try:
+            pair = await self._desk.api.pair_of(place.channel)
+            if pair is None:
+                raise Problem(words)
+            await self._desk.whisper(pair.id, place, "text", words)
+        except Exception as error:
+            if trouble(error) is None:
+                raise
+            await self._desk.client.chat_postEphemeral(channel=place.channel, user=place.user, text=words)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
-from worker.api import Refusal, Webhooks
+from worker.api import Refusal, Webhooks, trouble
 
+log = structlog.get_logger()
 ROUTE = "/webhooks/{connection}"
 SAID = {400: "unreadable", 401: "not signed as agreed, or too old", 404: "unknown"}
 
@@ -38,6 +40,11 @@ class Hooks:
             )
         except Refusal as refusal:
             return web.Response(status=refusal.status, text=f"{SAID[refusal.status]}\n")
+        except Exception as error:
+            if trouble(error) is None:
+                raise
+            log.warning("webhooks.store_unreachable", error=type(error).__name__)
+            return web.Response(status=503, text="try again\n")  # vendors do, for hours
         return web.Response(text="ok\n")
 
     def _url(self, request: web.Request) -> str:

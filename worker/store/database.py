@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ _NOW = {
     "sqlite": "select cast((julianday('now') - 2440587.5) * 86400000.0 as integer) * 1000",
     "postgresql": "select (extract(epoch from clock_timestamp()) * 1000000)::bigint",
 }
+_SWITCHES, _SWITCH_S = 40, 0.05  # how often, and after how long, the switch to WAL is tried
 _CHUNK = 900  # bound variables in one IN list: SQLite took no more than 999 for most of its life
 
 
@@ -117,6 +119,21 @@ class Database:
         async with self.read() as tx:
             return await tx.now()
 
+    async def compact(self) -> bool:
+        """Write the file anew, so that what was overwritten or deleted is nowhere in it, nor in its log. False:
+        somebody was using it, and it has to be tried again. A server's pages are its keeper's: True."""
+        if self.engine.dialect.name != "sqlite":
+            return True
+        async with self.engine.connect() as opened:
+            raw = await opened.get_raw_connection()
+            driver: Any = raw.driver_connection
+            try:
+                await driver.execute("VACUUM")
+                (busy, _, _), *_ = await (await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")).fetchall()
+            except sqlite3.OperationalError:  # locked, or no room for a copy
+                return False
+            return not busy
+
     async def close(self) -> None:
         await self.engine.dispose()
 
@@ -136,9 +153,24 @@ class RollsBack(sqlite3.Connection):
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=10000", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    _keep_a_log(cursor)
     cursor.close()
+
+
+def _keep_a_log(cursor: Any) -> None:
+    """Switch a new file to WAL. The switch does not wait for others, as statements do: of several processes that find
+    an empty file one may be told that it is locked."""
+    for left in reversed(range(_SWITCHES)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if left == 0:
+                raise
+            time.sleep(_SWITCH_S)
+        else:
+            return
 
 
 def _sqlite_begin(connection: Connection) -> None:

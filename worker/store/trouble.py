@@ -8,6 +8,7 @@ import socket
 
 import msgspec
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -65,6 +66,8 @@ def trouble(error: BaseException) -> Trouble | None:
     if isinstance(error, DBAPIError):
         found = _by_state(error.orig) or _by_words(str(error.orig).casefold())
         return found if found is not None else (AWAY if error.connection_invalidated else None)
+    if isinstance(error, NoConnectionFree):  # all of them wait for the one that writes
+        return BUSY
     if isinstance(error, ArgumentError):
         return NO_ADDRESS
     if isinstance(error, OSError):
