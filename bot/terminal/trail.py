@@ -95,27 +95,29 @@ def export(
 def erase(
     ctx: typer.Context,
     record: Annotated[str, RECORD],
+    still_there: Annotated[
+        bool, typer.Option("--still-there", help="A system still shows the record: forget only what was.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget a person's values in the trail. That it was done is on record; the chain still holds."""
+    """Forget a person that was deleted in both systems: in the trail, in plans, questions, reports and messages that
+    Tieout keeps. That it was done is on record; the chain still holds."""
     session: Session = ctx.obj
 
     async def work() -> Exit:
         from bot.story import headline
-        from bot.terminal.words import count
+        from bot.terminal.tables import forgotten
 
         async with session.pair() as (api, pair):
             trail = session.doors.trail(api)
             found = (await trail.story(pair.id, record)).record
             if not yes and not (session.screen.interactive and session.screen.confirm(_question(headline(found)))):
+                more = " --still-there" if still_there else ""
                 raise Failure(
-                    "Nothing was erased", next_step=f"tieout audit erase {found.address} --yes", code=Exit.PERSON
+                    "Nothing was erased", next_step=f"tieout audit erase {found.address}{more} --yes", code=Exit.PERSON
                 )
-            erased = await trail.erase(pair.id, found.address, session.by)
-        session.screen.say(
-            f"{headline(found)}: {count(erased.values, 'value')} erased from the audit trail. The chain still holds.\n"
-            "What the two systems hold of this person is for you to delete there."
-        )
+            erased = await trail.erase(pair.id, found.address, session.by, still_there=still_there)
+        session.screen.say(forgotten(headline(found), erased))
         session.screen.document(erased.json())
         return Exit.DONE
 
@@ -123,7 +125,7 @@ def erase(
 
 
 def _question(what: str) -> str:
-    return f"Erase what the audit trail holds of {what}? This cannot be undone."
+    return f"Erase what Tieout keeps of {what}? This cannot be undone."
 
 
 def owned(path: Path) -> TextIO:

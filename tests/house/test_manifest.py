@@ -28,6 +28,7 @@ NEEDS: dict[str, set[str]] = {
     "conversations_history": {"channels:history", "groups:history"},
     "conversations_replies": {"channels:history", "groups:history"},
     "conversations_info": {"channels:read", "groups:read"},
+    "conversations_open": {"im:write"},
     "files_upload_v2": {"files:write"},
     "views_open": set(),
     "auth_test": set(),

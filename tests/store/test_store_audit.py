@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 from sqlalchemy import delete, select, update
 
@@ -125,6 +126,38 @@ async def test_personal_values_are_not_in_the_chain(db: Database, place: Place) 
     async with db.write() as tx:
         await audit.append(tx, place.pair, [Entry(action="x", actor="t", subject="s", after={"phone": "+4420"})])
         assert "+4420" not in str(await tx.scalar(select(rows.c.entry)))
+
+
+async def test_a_sentence_is_not_in_the_chain_and_a_code_word_is(db: Database, place: Place) -> None:
+    """A reason, an unknown part of a detail, and a known one that is no number or code word go by digest. All is read
+    back as it was."""
+    detail = {"conflict": 7, "choice": "crm", "version": "Jane Doe", "agreed": ["U1", "U2"], "says": "Jane"}
+    said = Entry(action="x", actor="t", subject="s", why="Jane said so", said="Jane?", detail=detail)
+    async with db.write() as tx:
+        await audit.append(tx, place.pair, [said])
+        text = str(await tx.scalar(select(rows.c.entry)))
+        (page,) = [page async for page in audit.read(tx, place.pair)]
+    assert (False, said) == ("Jane" in text, page[0].entry)
+    assert {"conflict": 7, "choice": "crm", "agreed": ["U1", "U2"]} == msgspec.json.decode(text)["detail"]
+    assert await verified(db, place) is None
+
+
+async def test_an_entry_of_before_with_its_reason_in_clear_holds_and_is_read(db: Database, place: Place) -> None:
+    """The hash runs over the text as it stands: nothing is written anew."""
+    text = (
+        '{"action":"x","actor":"t","at":"2026-11-01T00:00:00+00:00","detail":{"says":"all"},"subject":"s","why":"so"}'
+    )
+    async with db.write() as tx:
+        await audit.append(tx, place.pair, [])
+        digest = audit._hash(audit.GENESIS, text)
+        row = {"pair_id": place.pair, "seq": 1, "at": await tx.now(), "entry": text, "previous": audit.GENESIS}
+        await tx.run(rows.insert(), [{**row, "hash": digest}])
+        await tx.run(audit_heads.insert(), [{"pair_id": place.pair, "seq": 1, "hash": digest}])
+    await written(db, place, 1)
+    async with db.read() as tx:
+        (page,) = [page async for page in audit.read(tx, place.pair)]
+    assert ("so", {"says": "all"}, ()) == (page[0].entry.why, page[0].entry.detail, page[0].erased)
+    assert await verified(db, place) is None
 
 
 async def test_writers_at_once_make_one_chain(db: Database, place: Place) -> None:

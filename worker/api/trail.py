@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from connectors.kit.errors import ConnectorError
 from worker.api import views
 from worker.api.client import Api, Problem
+from worker.engine.erasing import ERASED
 from worker.house import House
 from worker.store import audit, connections, reports
 from worker.store.audit import Posted, Told
 from worker.store.connections import Pair
+from worker.store.erasing import Key
 from worker.usecases import tell_record
+from worker.usecases.erase_person import BeingChanged, Erased, StillThere, erase_person
+from worker.usecases.lift_settled import settled_as
+from worker.usecases.office import open_desk
+from worker.usecases.pull import refresh
 from worker.usecases.tell_record import Found, Story, find_records
 
 SEVERAL = 10
@@ -51,19 +60,59 @@ class Trail:
             pair = await connections.get_pair(tx, pair_id)
             found = self._one(await find_records(tx, pair, text), text, titles)
             story = await tell_record.tell_record(tx, pair, found)
+            settled = await settled_as(tx, pair_id, found)
         if not story.told and found.title == found.ref:
             raise self._unknown(text)
         view = await self._api.find_pair(pair.name)
-        return _story(story, titles, view.time_zone)
+        told = _story(story, titles, view.time_zone)
+        return told if settled is None else msgspec.structs.replace(told, settled=settled.was, again=settled.verb)
 
-    async def erase(self, pair_id: str, text: str, by: str) -> views.ErasedView:
-        """Forget a person's values. Raises Problem as `story` does."""
+    async def export_story(self, pair_id: str, text: str) -> views.StoryFileView:
+        """What is on record about one record, as CSV in the columns of `export`. Raises Problem as `story` does."""
         titles = await self._titles(pair_id)
+        async with self._house.db.read() as tx:
+            pair = await connections.get_pair(tx, pair_id)
+            found = self._one(await find_records(tx, pair, text), text, titles)
+            story = await tell_record.tell_record(tx, pair, found)
+        lines = _lines([COLUMNS, *(_row(told) for told in story.told)])
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"audit-{found.address}").strip("-")
+        return views.StoryFileView(
+            record=_record(found, titles), entries=len(story.told), name=f"{name[:100]}.csv", content=lines.encode()
+        )
+
+    async def erase(self, pair_id: str, text: str, by: str, *, still_there: bool = False) -> views.ErasedView:
+        """Forget a person: all that Tieout itself keeps. Raises Problem as `story` does; if a system still shows the
+        record (it is read again, as it may just have been deleted), unless `still_there` says that this is known; and
+        while a plan is open that writes it."""
+        titles = await self._titles(pair_id)
+        try:
+            found, gone = await self._erase(pair_id, text, by, titles, still_there=False)
+        except StillThere as error:
+            await self._look_again(pair_id, error.keys)
+            try:
+                found, gone = await self._erase(pair_id, text, by, titles, still_there=still_there)
+            except StillThere as left:
+                raise _still_there(left, titles) from left
+        compact = await self._house.db.compact()
+        return views.ErasedView(record=_record(found, titles), compact=compact, **msgspec.structs.asdict(gone))
+
+    async def _erase(
+        self, pair_id: str, text: str, by: str, titles: Mapping[str, str], *, still_there: bool
+    ) -> tuple[Found, Erased]:
         async with self._house.db.write() as tx:
             pair = await connections.get_pair(tx, pair_id)
             found = self._one(await find_records(tx, pair, text), text, titles)
-            gone = await tell_record.erase_record(tx, pair, found, by)
-        return views.ErasedView(record=_record(found, titles), values=gone)
+            try:
+                return found, await erase_person(tx, pair, found, by, still_there=still_there)
+            except BeingChanged as error:
+                raise Problem("An open plan writes this record.", "Apply or discard it, then erase.") from error
+
+    async def _look_again(self, pair_id: str, keys: Sequence[Key]) -> None:
+        """Read records by their ids. A system that cannot be asked is taken to show them still."""
+        with contextlib.suppress(ConnectorError):
+            desk = await open_desk(self._house.office, pair_id)
+            for side, kind, ref in keys:
+                await refresh(desk, side, kind, [ref])
 
     def _one(self, found: Sequence[Found], text: str, titles: Mapping[str, str]) -> Found:
         if not found:
@@ -117,7 +166,7 @@ def _row(told: Told) -> list[str]:
     said = msgspec.structs.asdict(entry)
     shown: dict[str, Any] = {**said, "seq": told.seq, "at": told.at.isoformat(), "entry": told.text}
     shown |= {"previous": told.previous, "hash": told.hash}
-    shown |= dict.fromkeys(told.erased, "(erased)")
+    shown |= {name: ERASED for name in told.erased if name != "detail" or not entry.detail}
     return [_cell(shown[name], is_code=name in ("entry", "hash", "previous")) for name in COLUMNS]
 
 
@@ -127,6 +176,17 @@ def _cell(value: Any, *, is_code: bool) -> str:
         return ""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_code else text
+
+
+def _still_there(error: StillThere, titles: Mapping[str, str]) -> Problem:
+    lines = [f"{titles[side]} still shows {kind.value.replace('_', ' ')} {ref}" for side, kind, ref in error.keys]
+    where = " and ".join(dict.fromkeys(titles[side] for side, _, _ in error.keys))
+    return Problem(
+        "What is erased here would be read again:",
+        f"Delete it in {where} first. If it has to stay there, overwrite there what is "
+        "personal, preview and apply, and erase with --still-there.",
+        lines,
+    )
 
 
 def _record(found: Found, titles: Mapping[str, str]) -> views.RecordView:

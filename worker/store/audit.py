@@ -1,14 +1,15 @@
 """The audit trail: append-only, one chain of hashes for each pair.
 
 The head row is locked last in the unit, the sequence comes from it, and the hash runs over the stored canonical
-text. Personal values stand in a side table by salted digest, so that a person can be erased without breaking the
-chain. Whoever can write to the database can recompute a whole chain: what gives them away is a head that was posted
-elsewhere, with a report.
+text. What may be personal stands in a side table by salted digest, so that a person can be erased without breaking the
+chain: values, and every sentence. In clear are ids, field names, numbers and code words. Whoever can write to the
+database can recompute a whole chain: what gives them away is a head that was posted elsewhere, with a report.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -23,13 +24,22 @@ from worker.store.tables import audit, audit_heads, audit_values, changes, plans
 
 GENESIS = "0" * 64
 PAGE = 2_000
-PERSONAL = ("before", "after", "said")
+# What of an entry is personal -> the name under which its digest stands in the chain. A `why` or `detail` under its own
+# name stands there in clear: numbers and code words, and the reasons of entries that were written before.
+PERSONAL = {"before": "before", "after": "after", "said": "said", "why": "why_by_digest", "detail": "detail_by_digest"}
+# What of a detail is in clear, if it is a number or a code word: ids, counts, digests, choices, versions.
+OPEN = frozenset((
+    "agreed", "body", "changes", "choice", "conflict", "digest", "fingerprint", "left", "lost", "marker", "of", "part",
+    "period", "records", "resealed", "rows", "values", "version",
+))  # fmt: skip
+_CODE = re.compile(r"[A-Za-z0-9_:.\-]{1,80}")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the trail: who or what (`actor`) did what (`action`) to what (`subject`, `side:kind:ref` for a
-    record), in which run, and why. `before`, `after` and `said` (a vendor's own words, or a question's) are personal:
-    only their digests stand in the chain. `source` is the record that it was done for."""
+    record), in which run, and why. `before`, `after`, `said` (a vendor's own words, or a question's), `why` and what
+    `detail` holds beyond numbers and code words may be personal: only their digests stand in the chain. `source` is
+    the record that it was done for."""
 
     action: str
     actor: str
@@ -92,14 +102,11 @@ async def append(tx: Unit, pair_id: str, entries: Sequence[Entry]) -> None:
     now = await tx.now()
     texts, values = [], []
     for entry in entries:
-        line = msgspec.to_builtins(msgspec.structs.replace(entry, **dict.fromkeys(PERSONAL)))
+        line, private = _split(entry)
         line["at"] = now.isoformat()
-        for name in PERSONAL:
-            value = getattr(entry, name)
-            if value is not None:
-                digest, row = _personal(pair_id, value)
-                line[name] = digest
-                values.append(row)
+        for name, value in private.items():
+            line[PERSONAL[name]], row = _personal(pair_id, value)
+            values.append(row)
         texts.append(msgspec.json.encode(line, order="sorted").decode())
     if values:
         await tx.run(insert(audit_values), values)
@@ -122,6 +129,22 @@ async def append(tx: Unit, pair_id: str, entries: Sequence[Entry]) -> None:
     crash("audit.appended")
     await tx.run(update(audit_heads).where(audit_heads.c.pair_id == pair_id).values(seq=seq, hash=previous))
     crash("audit.head_moved")
+
+
+def _split(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands in the chain in clear, and what only by digest."""
+    shown = {name: value for name, value in entry.detail.items() if name in OPEN and _is_code(value)}
+    private = {name: value for name in PERSONAL if (value := getattr(entry, name)) is not None and name != "detail"}
+    if hidden := {name: value for name, value in entry.detail.items() if name not in shown}:
+        private["detail"] = hidden
+    bare = msgspec.structs.replace(entry, before=None, after=None, said=None, why=None, detail=shown)
+    return msgspec.to_builtins(bare), private
+
+
+def _is_code(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_code(each) for each in value)
+    return isinstance(value, int) or (isinstance(value, str) and _CODE.fullmatch(value) is not None)
 
 
 def _personal(pair_id: str, value: Any) -> tuple[str, dict[str, Any]]:
@@ -254,7 +277,7 @@ async def entries(tx: Unit, pair_id: str, subject: str | None = None, limit: int
 def digests_of(text: str) -> dict[str, str]:
     """The personal values that an entry's text names: which -> digest."""
     said = msgspec.json.decode(text)
-    return {name: said[name] for name in PERSONAL if name in said}
+    return {name: said[key] for name, key in PERSONAL.items() if key in said}
 
 
 async def _told(tx: Unit, pair_id: str, rows: Sequence[Any]) -> list[Told]:
@@ -267,10 +290,11 @@ def _one(row: Any, named: Mapping[str, str], values: Mapping[str, str]) -> Told:
     entry = msgspec.json.decode(row["entry"], type=Entry)
     known = {name: msgspec.json.decode(values[digest]) for name, digest in named.items() if digest in values}
     erased = tuple(name for name in named if name not in known)
+    told = {**dict.fromkeys(erased), **known, "detail": {**entry.detail, **known.get("detail", {})}}
     return Told(
         seq=row["seq"],
         at=row["at"],
-        entry=msgspec.structs.replace(entry, **{**dict.fromkeys(erased), **known}),
+        entry=msgspec.structs.replace(entry, **told),
         erased=erased,
         text=row["entry"],
         previous=row["previous"],

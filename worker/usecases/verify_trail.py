@@ -10,6 +10,7 @@ from worker.store.audit import Break, Posted
 from worker.store.database import Unit
 
 REPORT_MADE = "report.made"
+REPORT_ERASED = "report.erased"  # a person's values were taken out of it: what it is from then on
 
 
 def digest_of(body: str) -> str:
@@ -26,8 +27,12 @@ async def verify_trail(tx: Unit, pair_id: str, posted: Sequence[Posted] = ()) ->
 
 async def _reports(tx: Unit, pair_id: str) -> Break | None:
     stored = await reports.bodies(tx, pair_id)
+    erased = {
+        told.entry.subject: told.entry.detail.get("body") for told in await audit.of_action(tx, pair_id, REPORT_ERASED)
+    }
     for told in await audit.of_action(tx, pair_id, REPORT_MADE):
-        body, digest = stored.pop(told.entry.subject, None), told.entry.detail.get("body")
+        body = stored.pop(told.entry.subject, None)
+        digest = erased.get(told.entry.subject, told.entry.detail.get("body"))
         what = f"the report of {told.entry.detail.get('period')}, version {told.entry.detail.get('version')}"
         if body is None:
             return Break(told.seq, f"{what}, is gone")
