@@ -31,6 +31,8 @@ def create_app(desk: Desk, signing_secret: str | None) -> AsyncApp:
     app.action(ids.ANY_PLAN)(actions.plan)
     app.action(ids.ANY_CONFLICT)(actions.conflict)
     app.action(ids.ANY_RUN)(actions.run)
+    app.action(ids.ANY_LIFT)(actions.lift)
+    app.action(ids.ANY_AUDIT)(actions.audit)
     app.action(ids.ANY_SCHEDULE)(actions.schedule)
     app.view(ids.CHOOSE_VIEW)(views.chosen)
     app.view(ids.EDIT_VIEW)(views.typed)

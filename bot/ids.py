@@ -29,6 +29,11 @@ LEAVE = "conflict.leave"
 REISSUE = "conflict.reissue"
 CREDIT = "conflict.credit"
 
+BILL_AGAIN = "lift.bill"
+MAKE_AGAIN = "lift.make"
+
+EXPORT = "audit.export"
+
 AGAIN = "run.again"
 PLAN = "run.plan"
 UNDO = "run.undo"
@@ -42,6 +47,8 @@ REMOVE = "schedule.remove"
 ANY_PLAN = re.compile(r"plan\.[a-z_]+(:\d+)?")
 ANY_CONFLICT = re.compile(r"conflict\.[a-z_]+(:\d+)?")
 ANY_RUN = re.compile(r"run\.[a-z_]+(:\d+)?")
+ANY_LIFT = re.compile(r"lift\.[a-z_]+(:\d+)?")
+ANY_AUDIT = re.compile(r"audit\.[a-z_]+(:\d+)?")
 ANY_SCHEDULE = re.compile(r"schedule\.[a-z_]+(:\d+)?")
 
 CHOOSE_VIEW = "view.choose"

@@ -10,7 +10,7 @@ import msgspec
 from bot.terminal.words import clipped, count, field_name, kind_name, moment, value
 
 if TYPE_CHECKING:
-    from worker.api.views import FieldView, RecordView, StoryView, TrailView
+    from worker.api.views import AgainView, FieldView, RecordView, StoryView, TrailView
 
 FIELDS = 12
 _DONE = {
@@ -37,7 +37,9 @@ _DECIDED = {
     "link.matched": "Linked with {other}",
     "document.matched": "Linked with {other}: it was there already",
     "link.moved": "Takes the place of {other}",
-    "record.erased": "A person's values were erased from the audit trail",
+    "record.erased": "What Tieout kept of this person was erased",
+    "bill.again": "To be billed again",
+    "make.again": "To be made again",
 }
 
 
@@ -61,6 +63,24 @@ def headline(record: RecordView) -> str:
     """`Acme: customer c1 in HubSpot`, as people find it there."""
     where = f"{kind_name(record.kind)} {record.ref} in {record.system}"
     return where if record.title == record.ref else f"{record.title}: {where}"
+
+
+def standing(story: StoryView) -> str | None:
+    """How it came that it is not billed or made by itself any more; None: it is."""
+    if story.settled is None:
+        return None
+    verb = "billed" if story.again == "bill" else "made"
+    return f"Settled: {story.settled}. It is not {verb} again by itself."
+
+
+def lifted(again: AgainView) -> str:
+    """What a person lifted, and what comes of it."""
+    first = "".join(f" {each}." for each in again.inactive)
+    if again.verb == "make":
+        return f"{kind_name(again.kind).capitalize()} {again.title} is to be made again (it was {again.was}).{first}"
+    documents = "" if again.documents == 1 else f", {count(again.documents, 'document')}"
+    line = f"Deal {again.title} is to be billed again{documents} (it was settled: {again.was})."
+    return (f"{line} With it: {', '.join(again.along)}." if again.along else line) + first
 
 
 def steps(story: StoryView) -> list[Step]:

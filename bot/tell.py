@@ -8,12 +8,13 @@ from typing import TypeAlias
 import msgspec
 
 from bot.blocks import answers, conflict, plan, report, run
-from bot.blocks.parts import Say, quiet
+from bot.blocks.parts import Say, plural, quiet
 from bot.blocks.plan import Look
 from bot.changes_file import changes_workbook
 from bot.errors import explain
 from bot.gate import Gate
 from bot.metadata import Buttons
+from bot.story import headline
 from worker.api import ChannelApi, Problem, Schedules, Trail
 from worker.api.views import LetterView, PlanView, RunView
 
@@ -40,7 +41,7 @@ class Remove(msgspec.Struct, frozen=True):
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """Attach a file in the thread of the message of that name."""
+    """Attach a file in the thread of the message of that name; None: in the channel."""
 
     name: str
     title: str
@@ -66,6 +67,7 @@ class Teller:
             "digest": self._digest,
             "report_file": self._report_file,
             "changes_file": self._changes_file,
+            "audit_file": self._audit_file,
             "answer": self._answer,
             "plain": self._plain,
         }
@@ -172,6 +174,11 @@ class Teller:
         content = changes_workbook(changes)
         return [Upload(name=name, title=name, content=content, comment=comment, thread=str(letter.body["thread"]))]
 
+    async def _audit_file(self, letter: LetterView, look: Look) -> list[Sending]:
+        file = await self._trail.export_story(look.pair.id, str(letter.body["record"]))
+        comment = f"{headline(file.record)}: {plural(file.entries, 'entry')} on record."
+        return [Upload(name=file.name, title=file.name, content=file.content, comment=quiet(comment))]
+
     # ----------------------------------------------------------------- answers
 
     async def _digest(self, letter: LetterView, look: Look) -> list[Sending]:
@@ -195,16 +202,16 @@ class Teller:
             case "conflicts":
                 return conflict.listed(await self._api.conflicts(pair_id), look)
             case "audit":
-                return await self._story(pair_id, text)
+                return await self._story(text, look)
             case "schedules":
                 return answers.schedules(await self._schedules.list(pair_id), look)
             case _:
                 return answers.plain(text)
 
-    async def _story(self, pair_id: str, record: str) -> Say:
+    async def _story(self, record: str, look: Look) -> Say:
         """None, or several: that is the answer, and whoever asked reads it."""
         try:
-            return answers.story(await self._trail.story(pair_id, record))
+            return answers.story(await self._trail.story(look.pair.id, record), look)
         except Problem as error:
             return answers.plain(quiet(explain(error)))
 

@@ -25,8 +25,8 @@ from bot.blocks.parts import (
 )
 from bot.blocks.plan import Look, over
 from bot.blocks.run import NAMES
-from bot.story import Step, headline, steps
-from worker.api.views import HistoryView, PairView, ScheduleView, StatusView, StoryView
+from bot.story import Step, headline, lifted, standing, steps
+from worker.api.views import AgainView, HistoryView, PairView, ScheduleView, StatusView, StoryView
 
 COMMANDS = (
     ("/tieout preview", "what would change, and why; nothing is written"),
@@ -138,19 +138,38 @@ def _line(each: HistoryView, zone: str) -> str:
 STEPS = 20
 
 
-def story(view: StoryView) -> Say:
-    """What is on record about one record; the newest steps, if there are many."""
+def story(view: StoryView, look: Look) -> Say:
+    """What is on record about one record; the newest steps, if there are many. What settled it can be lifted."""
     title = headline(view.record)
     told = steps(view)
     if not told:
         text = f"{title}: nothing is on record about it, it was only read."
-        return said(text, [section(quiet(text))])
-    blocks: list[Json | None] = [section(f"*{quiet(title)}*")]
+        return said(text, [section(quiet(text)), *_settled(view, look)])
+    blocks: list[Json | None] = [section(f"*{quiet(title)}*"), *_settled(view, look)]
     blocks += [_step(step) for step in told[-STEPS:]]
     if len(told) > STEPS:
         first = f"The last {STEPS} of {len(told)}; all of it: tieout audit record {view.record.address}"
         blocks.append(context(quiet(first)))
+    sealed = look.buttons.seal(ids.EXPORT, look.pair.id, view.record.address)
+    blocks.append(actions([button("Export CSV", ids.EXPORT, sealed)]))
     return said(f"{title}: {plural(len(told), 'entry')} on record", blocks)
+
+
+def _settled(view: StoryView, look: Look) -> list[Json | None]:
+    """How it came that it is not billed or made by itself any more, with the button that lifts it."""
+    stands = standing(view)
+    if stands is None:
+        return []
+    verb, word = (ids.BILL_AGAIN, "Bill again") if view.again == "bill" else (ids.MAKE_AGAIN, "Make again")
+    sealed = look.buttons.seal(verb, look.pair.id, view.record.address)
+    asked = f"{view.record.title}: the next preview shows it as new, with a number of its own where it is a document."
+    return [section(quiet(stands)), actions([button(word, verb, sealed, confirm=(asked, word))])]
+
+
+def again(view: AgainView, by: str) -> Say:
+    """What somebody lifted."""
+    text = f"{quiet(lifted(view))} Decided by {person(by)}. /tieout preview shows what comes of it."
+    return said(text, [section(text)])
 
 
 def _step(step: Step) -> Json:

@@ -107,12 +107,17 @@ def _documents(plan: PlanView, look: Look) -> str:
             found[kind] += number
     if not found:
         return ""
-    credited = found.pop("credit_note", 0)
+    credited, brought = found.pop("credit_note", 0), found.pop("payment", 0)
     what = ", ".join(plural(number, _kind(kind)) for kind, number in found.items())
     books = look.pair.books.title
     posted = f"{what}, {money(plan.net)} net (+ tax {money(plan.tax) or '0.00'}), to post in {books}." if found else ""
     notes = f"{plural(credited, 'credit note')}, {money(plan.credited)} net, to post in {books}." if credited else ""
-    return " ".join(part for part in (posted, notes) if part)
+    applied = f"{plural(brought, 'credit')} to bring to {_its(brought)} in {books}." if brought else ""
+    return " ".join(part for part in (posted, notes, applied) if part)
+
+
+def _its(number: int) -> str:
+    return "its invoice" if number == 1 else "their invoices"
 
 
 def _others(plan: PlanView) -> str:
@@ -126,6 +131,8 @@ def _others(plan: PlanView) -> str:
 def what_it_does(change: ChangeView) -> str:
     """`new customer`, `invoice`, `phone, notes`."""
     if change.operation == "create":
+        if change.kind == "payment":  # of zero: the one payment that Tieout makes
+            return "apply credit"
         return _kind(change.kind) if change.kind in MONEY_KINDS else f"new {_kind(change.kind)}"
     if change.operation == "update":
         return ", ".join(field_name(field.path) for field in change.fields)
@@ -306,6 +313,7 @@ def outcome(plan: PlanView, run: RunView, trouble: Sequence[ChangeView], look: L
     head = "Applied" if plan.undoes is None else "Undone"
     blocks: list[Json | None] = [section(f"*{head}*   {quiet(line)}"), context(_by(plan, run, look))]
     blocks += [section(quiet(" ".join(plan.notes)))] if plan.notes else []
+    blocks += [context("`/tieout audit NAME` has *Bill again* and *Make again* for it.")] if plan.settles else []
     blocks += [section(text) for text in causes(trouble)]
     blocks += [_left(plan), actions(_after(plan, run, done, look))]
     return said(f"{head}: {' '.join((line, *plan.notes))}", blocks)

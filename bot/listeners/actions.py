@@ -12,7 +12,7 @@ from bot.blocks.parts import people, person, when
 from bot.listeners.desk import Desk, Json, Place, Respond, answered, only_to_them
 from bot.metadata import Button
 from worker.api import Problem
-from worker.api.views import ApprovedView, SettledView
+from worker.api.views import AgainVerb, ApprovedView, SettledView
 
 CHOICES = {
     ids.KEEP_CRM: "crm",
@@ -161,6 +161,39 @@ class Actions:
         if place.is_ephemeral:
             look = await self._desk.teller.look(pair_id)
             await only_to_them(respond, listed(await self._desk.api.conflicts(pair_id), look), replace=True)
+
+    # ----------------------------------------------------------------- what is settled
+
+    async def lift(self, ack: Any, body: Json, action: Json, respond: Respond) -> None:
+        await ack()
+        await answered(respond, self._lift(body, action))
+
+    async def _lift(self, body: Json, action: Json) -> None:
+        """Said in the channel: it concerns everybody, and the next preview shows what comes of it."""
+        place, desk = Place.of_action(body), self._desk
+        verb = ids.verb_of(action["action_id"])
+        button = desk.buttons.open(verb, action["value"])
+        desk.allow(place.user, "settle")
+        how: AgainVerb = "bill" if verb == ids.BILL_AGAIN else "make"
+        again = await desk.api.again(button.subject, how, button.detail, place.user)
+        await desk.announce(button.subject, place, answers.again(again, place.user))
+
+    # ----------------------------------------------------------------- the trail
+
+    async def audit(self, ack: Any, body: Json, action: Json, respond: Respond) -> None:
+        await ack()
+        await answered(respond, self._audit(body, action, respond))
+
+    async def _audit(self, body: Json, action: Json, respond: Respond) -> None:
+        """One record's story as a file, in the direct messages of who pressed: it may hold personal values."""
+        place, desk = Place.of_action(body), self._desk
+        button = desk.buttons.open(ids.verb_of(action["action_id"]), action["value"])
+        letter: Json = {"record": button.detail}
+        room = await desk.direct(place.user)
+        name = f"file:audit:{place.key}"
+        await desk.messages.say(button.subject, room, name, "audit_file", letter)
+        desk.sender.poke()
+        await only_to_them(respond, answers.plain("The file comes in your messages with Tieout."))
 
     # ----------------------------------------------------------------- runs and schedules
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.blocks import answers
@@ -40,6 +41,18 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
         refusal = self.gate.refusal(user, deed)
         if refusal is not None:
             raise Problem(refusal)
+
+    async def direct(self, user: str) -> str:
+        """The channel of one person's direct messages with the bot. Raises Problem if the workspace gave no right."""
+        try:
+            answer = await self.client.conversations_open(users=user)
+        except SlackApiError as error:
+            if error.response.get("error") != "missing_scope":
+                raise
+            raise Problem(
+                "I may not write to you directly.", "An admin adds the scope im:write to the app and installs it again."
+            ) from error
+        return str(answer["channel"]["id"])
 
     async def whisper(self, pair_id: str, place: Place, about: str, text: str = "") -> None:
         """An answer to one person, through the outbox."""

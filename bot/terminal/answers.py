@@ -14,7 +14,7 @@ from bot.terminal.session import Session
 
 if TYPE_CHECKING:
     from worker.api import Api
-    from worker.api.views import ConflictView, PairView
+    from worker.api.views import AgainVerb, ConflictView, PairView
 
 conflicts = typer.Typer(help="List what needs your answer, and answer it.", invoke_without_command=True)
 
@@ -86,6 +86,42 @@ def chosen(question: ConflictView, said: str) -> str:
             code=Exit.USAGE,
         )
     return choice
+
+
+WHY = Annotated[str | None, typer.Option(help="For the audit trail.", metavar="TEXT")]
+
+
+def bill_again(
+    ctx: typer.Context,
+    deal: Annotated[str, typer.Argument(help="A deal, or one of its invoices: name, number or id.", metavar="DEAL")],
+    why: WHY = None,
+) -> None:
+    """Bill a deal once more whose document was taken back, voided or credited. The next preview shows it."""
+    _lift(ctx, "bill", deal, why)
+
+
+def make_again(
+    ctx: typer.Context,
+    record: Annotated[str, typer.Argument(help="A customer or item: name or id.", metavar="RECORD")],
+    why: WHY = None,
+) -> None:
+    """Make a counterpart again that was taken back, or said to be not needed. The next preview shows it."""
+    _lift(ctx, "make", record, why)
+
+
+def _lift(ctx: typer.Context, verb: AgainVerb, text: str, why: str | None) -> None:
+    session: Session = ctx.obj
+
+    async def work() -> Exit:
+        from bot.story import lifted
+
+        async with session.pair() as (api, pair):
+            view = await api.again(pair.id, verb, text, session.by, why)
+        session.screen.say(f"{lifted(view)} tieout preview shows what comes of it.")
+        session.screen.document(view.json())
+        return Exit.DONE
+
+    session.run(work, means="Nothing was decided.")
 
 
 def waiting(ctx: typer.Context) -> None:

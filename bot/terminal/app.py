@@ -94,8 +94,8 @@ def build(doors: Doors) -> typer.Typer:
 
     for command in (
         accounts.connect, accounts.connections, accounts.pair, runs.preview, runs.sync, answers.waiting,
-        answers.reconcile, reading.verify, runs.history, runs.undo, upkeep.check, upkeep.sandbox, slack.run, slack.bot,
-        upkeep.worker,
+        answers.reconcile, reading.verify, runs.history, runs.undo, answers.bill_again, answers.make_again,
+        upkeep.check, upkeep.sandbox, slack.run, slack.bot, upkeep.worker,
     ):  # fmt: skip
         app.command(epilog=EVERYWHERE)(command)
     app.add_typer(answers.conflicts, name="conflicts")

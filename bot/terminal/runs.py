@@ -226,9 +226,12 @@ async def _applied(session: Session, api: Api, pair: PairView, plan: PlanView, w
     changes = await api.changes(plan.id)
     questions = await api.conflicts(pair.id)
     session.screen.say(f"\n{report(run, changes, questions, pair)}")
-    notes = (await api.plan(plan.id, limit=1)).notes
+    ended = await api.plan(plan.id, limit=1)
+    notes = ended.notes
     for note in notes:
         session.screen.say(note)
+    if ended.settles:
+        session.screen.say("tieout bill-again DEAL and tieout make-again RECORD lift that.")
     session.screen.document(
         {
             "run": run.json(),

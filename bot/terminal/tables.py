@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bot.story import headline, steps
+from bot.story import headline, standing, steps
 from bot.terminal.words import clipped, count, field_name, kind_name, moment, money, plain_money, value
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ChangeView,
         ConflictView,
         ConnectionView,
+        ErasedView,
         FieldView,
         HistoryView,
         PairView,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 SHOWN = 20
+NAMED = 5
 CELL = 44
 MONEY_KINDS = ("invoice", "credit_note", "payment")
 _POSTS = {"invoice": "to post", "credit_note": "to post", "payment": "to record"}
@@ -110,7 +112,11 @@ def _documents(plan: PlanView, pair: PairView) -> list[str]:
             continue
         verb = _POSTS[kind] if operation == "create" else f"to {_ACTS[operation].rstrip(':')}"
         where = f"{verb} in {titles[side]}."
-        posts = sum(n for each, n in plan.counts.items() if each.split(".")[1] in ("invoice", "payment"))
+        if kind == "payment" and operation == "create":  # of zero: the one payment that Tieout makes
+            its = "its invoice" if number == 1 else "their invoices"
+            said.append(f"{count(number, 'credit')} to bring to {its} in {titles[side]}.")
+            continue
+        posts = sum(n for each, n in plan.counts.items() if each.split(".")[1] == "invoice")
         sums = _sums(plan) if operation == "create" and kind != "credit_note" and posts == number else ""
         sums = _credited(plan) if kind == "credit_note" and operation == "create" else sums
         said.append(f"{count(number, kind_name(kind))}{sums} {where}")
@@ -161,6 +167,8 @@ def _rank(change: ChangeView) -> tuple[bool, bool]:
 def what(change: ChangeView) -> str:
     """`invoice`, `new customer`, `void invoice`, or the field if only one changes."""
     kind = kind_name(change.kind)
+    if change.operation == "create" and change.kind == "payment":
+        return "apply credit"
     if change.operation == "create":
         return kind if change.kind in MONEY_KINDS else f"new {kind}"
     return kind if change.operation == "update" else f"{_ACTS[change.operation]} {kind}"
@@ -484,9 +492,28 @@ def chains(found: Sequence[ChainView]) -> str:
 def story(view: StoryView) -> str:
     """What is on record about one record, oldest first."""
     told = steps(view)
+    stands = standing(view)
+    lines = [headline(view.record), *([] if stands is None else [stands, f"tieout {view.again}-again lifts that."])]
     if not told:
-        return f"{headline(view.record)}\n\nNothing is on record about it: it was only read."
-    lines = [headline(view.record)]
+        return "\n".join([*lines, "", "Nothing is on record about it: it was only read."])
     for step in told:
         lines += ["", f"{step.when}  {step.what}, {step.who(str)}", *(f"    {line}" for line in step.lines)]
+    return "\n".join(lines)
+
+
+def forgotten(who: str, erased: ErasedView) -> str:
+    """What was erased of a person, and where they still stand."""
+    lines = [
+        f"{who}: {count(erased.values, 'value')} erased from the audit trail, {count(erased.rows, 'row')} elsewhere, "
+        f"{count(erased.reports, 'report')} among them. The chain still holds."
+    ]
+    if erased.inactive:
+        lines.append(f"Only put away, and kept by its system: {', '.join(erased.inactive)}. What it holds is theirs.")
+    if erased.named_in:
+        more = len(erased.named_in) - NAMED
+        named = [*erased.named_in[:NAMED], *([f"and {more} more"] if more > 0 else [])]
+        lines.append(f"Still named by what the systems show: {', '.join(named)}. Change it there.")
+    if not erased.compact:
+        lines.append("The database file was in use, and its free space may hold old text: stop Tieout and erase again.")
+    lines.append("Messages in Slack, files that were exported and backups of the database are yours to delete.")
     return "\n".join(lines)

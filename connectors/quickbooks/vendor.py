@@ -169,7 +169,7 @@ FACTS: Final = Facts(
         Kind.INVOICE: _kind(
             "create", "update", "void", "delete", "send", marker="PrivateNote", writable=INVOICE_WRITABLE
         ),
-        # A credit memo is brought to its invoice by a payment of zero, which is another call: it is made unapplied.
+        # Made unapplied: a payment of zero, which is a call of its own, brings it to its invoice (docs, payment).
         Kind.CREDIT_NOTE: msgspec.structs.replace(
             _kind("create", "update", "delete", "send", marker="PrivateNote", writable=CREDIT_WRITABLE),
             credits_invoices=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import AsyncIterator
 from io import BytesIO
 
@@ -12,6 +14,7 @@ from connectors.canon.records import Kind
 from tests.flows.rig import Rig
 from tests.flows.slack_bench import Bench, open_bench
 from worker.api import Trail
+from worker.store import audit
 
 
 @pytest.fixture
@@ -40,6 +43,39 @@ async def test_several_hits_are_asked_about_and_none_is_said(bench: Bench) -> No
     assert "crm:customer:" in bench.text(said)
     await bench.types("audit nobody at all")
     await bench.until("Nothing is called", user="operator")
+
+
+async def test_a_story_s_file_comes_to_who_pressed_alone(bench: Bench) -> None:
+    """In their direct messages with the bot, and nowhere in the channel; what a spreadsheet would run is text there."""
+    crm, _ = await bench.rig.linked("Betatech", phone="+254 20 2710000", notes="old")
+    bench.rig.crm.edit(Kind.CUSTOMER, crm, notes="=1+1")
+    await bench.rig.done()
+    async with bench.rig.db.write() as tx:
+        said = audit.Entry(action="x", actor="t", subject=f"crm:customer:{crm}", why="=HYPERLINK(1)")
+        await audit.append(tx, bench.rig.pair.id, [said])
+    await bench.types("audit betatech")
+    shown = await bench.until(r"\[Export CSV\]", user="operator")
+    before = len(bench.seen())
+    await bench.presses("Export CSV", shown, user="operator")
+    await bench.until("comes in your messages with Tieout", user="operator")
+    await bench.poll(lambda: bool(bench.slack.files))
+    (file,) = bench.slack.files
+    rows = list(csv.DictReader(io.StringIO((file.content or b"").decode())))
+    (place,) = [bench.slack.world.channels[each] for each in file.channels]
+    assert (f"audit-crm-customer-{crm}.csv", True, bench.user("operator")) == (file.name, place.is_im, place.im_user)
+    assert ["link.matched", "customer.update", "x"] == [row["action"] for row in rows]
+    assert ("'=HYPERLINK(1)", '{"notes":"=1+1"}') == (rows[2]["why"], rows[1]["after"])
+    assert before == len(bench.seen())
+
+
+async def test_a_workspace_that_gave_no_right_to_write_directly_is_told_how_to(bench: Bench) -> None:
+    """The app was installed before the scope was asked for."""
+    await bench.rig.linked("Betatech")
+    bench.slack.app.scopes.discard("im:write")
+    await bench.types("audit betatech")
+    await bench.presses("Export CSV", await bench.until(r"\[Export CSV\]", user="operator"), user="operator")
+    await bench.until("I may not write to you directly. An admin adds the scope im:write", user="operator")
+    assert [] == bench.slack.files
 
 
 async def test_the_head_is_posted_with_each_report(bench: Bench) -> None:

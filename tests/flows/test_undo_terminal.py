@@ -10,7 +10,8 @@ __all__ = ["books", "crm", "paired", "tieout"]  # fixtures
 def test_what_was_posted_is_voided_and_what_was_made_is_inactive(paired: Terminal, books: Vendor) -> None:
     """Unsent invoices are voided and their number stays used; the customer made for them is inactive, not deleted;
     and the next preview plans none of it again."""
-    made = next(c["title"] for c in paired.expect(0, "sync --yes --json").json["changes"] if c["kind"] == "customer")
+    changes = paired.expect(0, "sync --yes --json").json["changes"]
+    made = next(c["title"] for c in changes if c["kind"] == "customer")
     unasked = paired.expect(3, "undo last")
     assert "2 invoices to void in QuickBooks. 1 customer change." in unasked.out.splitlines()[0]
     assert "tieout undo last --yes" in unasked.err
@@ -24,6 +25,15 @@ def test_what_was_posted_is_voided_and_what_was_made_is_inactive(paired: Termina
     assert "2 deal changes." == after
     paired.expect(0, "sync --yes")
     assert "In step: nothing to change." == paired.expect(0, "preview").out.splitlines()[0]
+    billed_again(paired, made, sorted(c["title"] for c in changes if c["kind"] == "invoice"))
+
+
+def billed_again(paired: Terminal, made: str, deals: list[str]) -> None:
+    """Only when a person says so; the deal of the inactive customer waits until that is active."""
+    said = [paired.expect(0, "bill-again --why", "they ordered after all", deal).out for deal in deals]
+    assert 1 == sum(f"{made} is inactive in QuickBooks: make it active there." in each for each in said)
+    assert all("is to be billed again (it was settled: taken back by terminal:alice)." in each for each in said)
+    assert "1 invoice, " in paired.expect(3, "preview").out.splitlines()[0]
 
 
 def test_a_phone_is_put_back_in_either_system(paired: Terminal, crm: Vendor, books: Vendor) -> None:

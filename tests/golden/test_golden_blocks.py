@@ -101,6 +101,7 @@ SHOWN: dict[str, Any] = {
     "report": report.report(looks.REPORT, looks.run("reconcile"), LOOK),
     "status": answers.status(looks.STATUS),
     "history": answers.history([HistoryView(run=FAILED, changes=0)], "America/New_York"),
+    "story": answers.story(looks.STORY, LOOK),
     "schedules": answers.schedules([looks.LINE], LOOK),
     "help": answers.help_(),
     "no_pair": answers.no_pair([looks.PAIR]),

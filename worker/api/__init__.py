@@ -9,8 +9,10 @@ from worker.api.webhooks import Refusal, Webhooks
 from worker.crash import crash
 from worker.engine.field_names import field_name
 from worker.house import House
+from worker.store.trouble import BUSY, trouble
 
 __all__ = [
+    "BUSY",
     "Api",
     "ChannelApi",
     "House",
@@ -22,4 +24,5 @@ __all__ = [
     "Webhooks",
     "crash",
     "field_name",
+    "trouble",
 ]

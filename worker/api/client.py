@@ -13,7 +13,7 @@ from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side, Token
 from connectors.kit.errors import ConnectorError
 from worker.api import views
-from worker.api.undoing import LAST, left_out, run_meant, what_stays
+from worker.api.undoing import LAST, NOT_AGAIN, left_out, run_meant, what_stays
 from worker.crash import crash
 from worker.engine.mapping import MappingError, parse
 from worker.engine.reconcile import Report
@@ -26,6 +26,7 @@ from worker.store.plans import StoredChange
 from worker.store.runs import Lane, Run
 from worker.usecases.approve_plan import NotThatPlan, OwnRules, Part, approve_plan
 from worker.usecases.connect import Refused, connect, pair_up
+from worker.usecases.lift_settled import Again, NotLifted, bill_again, make_again
 from worker.usecases.office import SIDES, open_desk
 from worker.usecases.post_messages import run_message
 from worker.usecases.settle_conflict import Also, NotAChoice, choices_of, settle_conflict
@@ -184,6 +185,7 @@ class Api:
             confirmable=sum(number for reason, number in held.items() if reason.startswith(plans.GUARD)),
             undoes=row.undoes,
             notes=stays,
+            settles=NOT_AGAIN in stays,
             **left_out(run, titles),
         )
 
@@ -362,6 +364,20 @@ class Api:
             raise Problem(str(error), error.next_step) from error
         return views.SettledView(**msgspec.structs.asdict(settled))
 
+    async def again(
+        self, pair_id: str, verb: views.AgainVerb, text: str, by: str, why: str | None = None
+    ) -> views.AgainView:
+        """Lift what settled a record: *Bill again* a deal or an invoice, *Make again* a customer or an item. `text`
+        names it as a story's does. The next preview shows what comes of it. Raises Problem if it is not settled."""
+        try:
+            desk = await open_desk(self._house.office, pair_id)
+            lift = bill_again if verb == "bill" else make_again
+            return _again(await lift(desk, text, by, why), verb)
+        except NotLifted as error:
+            raise Problem(error.message, error.next_step, error.details) from error
+        except ConnectorError as error:
+            raise Problem(str(error), error.next_step) from error
+
     async def waiting(self, pair_id: str) -> list[views.WaitingView]:
         """Records that wait for somebody, and what could not be read at all."""
         found = []
@@ -461,6 +477,19 @@ def _run(run: Run) -> views.RunView:
         error=error.get("message"),
         next_step=error.get("next"),
         result=result,
+    )
+
+
+def _again(lifted: Again, verb: views.AgainVerb) -> views.AgainView:
+    return views.AgainView(
+        verb=verb,
+        address=lifted.address,
+        title=lifted.title,
+        kind=lifted.kind.value,
+        was=lifted.was,
+        documents=lifted.documents,
+        along=tuple(lifted.along.values()),
+        inactive=lifted.inactive,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from connectors.canon.records import Kind
 from worker.api.views import LeftView
 from worker.store import plans, runs
 from worker.store.database import Unit
@@ -14,6 +15,7 @@ from worker.store.runs import Run
 LAST = "last"
 LOOKED_BACK = 1_000  # runs among which an ending of an id is looked for
 HALVES = "What belongs together was not done whole: what was made of it is taken back."
+NOT_AGAIN = "None of this is made again by itself."
 SAID = 5  # documents that are named one by one
 
 
@@ -52,10 +54,15 @@ async def what_stays(tx: Unit, row: PlanRow) -> tuple[str, ...]:
     """Sentences about what an undo that was carried out leaves behind; of any other plan, about groups that came to a
     half."""
     if row.undoes is None:
-        halves = [s for s in await plans.took_back(tx, row.id) if s.change.is_money]
+        halves = [s for s in await plans.took_back(tx, row.id) if _is_document(s)]
         return (*_documents(halves), HALVES) if halves else ()
     done = await plans.read_changes(tx, row.id, ["done"])
-    return (*_documents([s for s in done if s.change.is_money]), *_parted(done))
+    return (*_documents([s for s in done if _is_document(s)]), *_parted(done))
+
+
+def _is_document(stored: StoredChange) -> bool:
+    """Not the payment of zero that brings a credit note to its invoice: that goes without saying."""
+    return stored.change.kind in (Kind.INVOICE, Kind.CREDIT_NOTE)
 
 
 def _documents(done: Sequence[StoredChange]) -> list[str]:
@@ -78,7 +85,7 @@ def _parted(done: Sequence[StoredChange]) -> list[str]:
     ended = any(s.change.kind == "invoice" or s.change.operation == "create" for s in done)
     said = [f"{_records(inactive)} made inactive, not deleted."] if inactive else []
     said += [f"{_records(unlinked)} no longer linked, and left as {_was(unlinked)}."] if unlinked else []
-    return [*said, "None of this is made again by itself."] if inactive or unlinked or ended else said
+    return [*said, NOT_AGAIN] if inactive or unlinked or ended else said
 
 
 def _records(number: int) -> str:

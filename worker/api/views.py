@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
+
+# What a person may do about something settled: have a deal billed again, or a record made again.
+AgainVerb: TypeAlias = Literal["bill", "make"]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +108,7 @@ class PlanView(View, frozen=True, kw_only=True):
     left: tuple[LeftView, ...] = ()  # what of that run it leaves as it is; `left_out` counts all of it
     left_out: int = 0
     notes: tuple[str, ...] = ()
+    settles: bool = False  # it was carried out, and what it ended is not made again until a person says so
     pair_id: str = ""
     run_id: str = ""
     mapping_version: int = 0
@@ -351,16 +355,49 @@ class TrailView(View, frozen=True, kw_only=True):
 
 
 class StoryView(View, frozen=True, kw_only=True):
-    """What is on record about one record, oldest first, and what people call the two systems."""
+    """What is on record about one record, oldest first, and what people call the two systems. `settled`: how it came
+    that it is not billed or made by itself any more, and `again` what a person may do about that."""
 
     record: RecordView
     entries: tuple[TrailView, ...]
     titles: dict[str, str]
     time_zone: str
+    settled: str | None = None
+    again: AgainVerb | None = None
+
+
+class AgainView(View, frozen=True, kw_only=True):
+    """What a person lifted: how it was settled (`was`), how many documents are to be made anew, what was lifted with
+    it, by name, and what has to be made active by hand first (`inactive`, sentences without a full stop)."""
+
+    verb: AgainVerb
+    address: str
+    title: str
+    kind: str
+    was: str
+    documents: int
+    along: tuple[str, ...]
+    inactive: tuple[str, ...] = ()
+
+
+class StoryFileView(View, frozen=True, kw_only=True):
+    """One record's story as a CSV file."""
+
+    record: RecordView
+    entries: int
+    name: str
+    content: bytes
 
 
 class ErasedView(View, frozen=True, kw_only=True):
-    """A record whose values the trail has forgotten, and how many there were."""
+    """A person that Tieout has forgotten: how many values of the trail, how many rows of the rest, in how many
+    reports. `inactive`: their records that a system only put away; `named_in`: records that still name them.
+    Not `compact`: the database file still has the old text in its free space, until it is compacted."""
 
     record: RecordView
     values: int
+    rows: int = 0
+    reports: int = 0
+    inactive: tuple[str, ...] = ()
+    named_in: tuple[str, ...] = ()
+    compact: bool = True

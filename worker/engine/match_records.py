@@ -195,6 +195,7 @@ def _against(one: _Card, other: _Card) -> tuple[str, ...]:
         "other SKU": one.sku is not None and other.sku is not None and one.sku != other.sku,
         "one is a person, the other is not": one.person != other.person,
         "inactive there": not other.active,
+        "inactive here": not one.active,
     }
     return tuple(reason for reason, holds in said.items() if holds)
 

@@ -18,7 +18,7 @@ from connectors.canon.records import Deal, Invoice, Kind
 from connectors.canon.values import Money
 from worker.engine.drawing import title_of
 from worker.engine.plan import Change, Relied, relied_digest
-from worker.engine.undo import credit_note
+from worker.engine.undo import brought, credit_note
 
 # To be credited and made anew, or credited alone: answers to a question about a document.
 Answer: TypeAlias = Literal["reissue", "credit"]
@@ -28,12 +28,13 @@ ANSWERS: tuple[Answer, ...] = ("reissue", "credit")
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
     """A position's document as it stands. `refs`: its live documents, of which `invoice` is the oldest, or None if it
     cannot be read; `net` is what the position was billed for; `applied` says whether the books bring a credit note to
-    its invoice when it is made."""
+    its invoice when it is made, and `by_payment` whether a payment of zero does so where they do not."""
 
     refs: tuple[str, ...]
     invoice: Invoice | None
     net: Money
     applied: bool = True
+    by_payment: bool = False
 
     @property
     def called(self) -> str:
@@ -61,13 +62,15 @@ def why_not(posted: Posted) -> str | None:
 
 
 class Credit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a credit note is made with: the deal (None: it is gone) and its ref, the day it is dated, its marker."""
+    """What a credit note is made with: the deal (None: it is gone) and its ref, the day it is dated, its marker, and
+    that of the payment that brings it to its document (`applying`)."""
 
     deal: Deal | None
     deal_ref: str
     day: date
     marker: str
     new_id: Callable[[str], str]
+    applying: str = ""
 
 
 def credited(posted: Posted, how: Credit, why: str) -> Change:
@@ -75,7 +78,7 @@ def credited(posted: Posted, how: Credit, why: str) -> Change:
     invoice = posted.invoice
     if invoice is None:
         raise ValueError(f"{posted.called} cannot be read")
-    on = "" if posted.applied else "; apply it to the invoice by hand"
+    on = "" if posted.applied or posted.by_payment else "; apply it to the invoice by hand"
     return Change(
         id=how.new_id("ch"),
         flow="invoices",
@@ -94,6 +97,13 @@ def credited(posted: Posted, how: Credit, why: str) -> Change:
         net=_net(invoice, posted.net),
         total=invoice.total if isinstance(invoice.total, Decimal) else None,
     )
+
+
+def applied(note: Change, posted: Posted, how: Credit) -> list[Change]:
+    """What brings a credit note to its document, where the books do not do so by themselves."""
+    if posted.invoice is None or not posted.by_payment:
+        return []
+    return brought(note, posted.invoice, how.applying, how.new_id("ch"))
 
 
 def _deal(how: Credit) -> Sequence[Relied]:

@@ -24,6 +24,7 @@ from connectors.canon.records import (
     Invoice,
     Item,
     Kind,
+    Payment,
     kind_of,
 )
 from connectors.canon.values import ABSENT, Money
@@ -87,7 +88,8 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
 class House(msgspec.Struct, frozen=True, kw_only=True):
     """What the pair's systems can do and what holds there. `marker`: of the credit note for an invoice's ref;
-    `locked_until`: the last day of the closed period."""
+    `locked_until`: the last day of the closed period; `by_payment`: in the books a credit note is brought to its
+    invoice by a payment of zero."""
 
     titles: Mapping[Side, str]
     operations: Mapping[tuple[Side, Kind], frozenset[Operation]]
@@ -95,6 +97,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     locked_until: date | None
     marker: Callable[[str], str]
     region: str | None = None
+    by_payment: bool = False
 
     def can(self, side: Side, kind: Kind, operation: Operation) -> bool:
         return operation in self.operations.get((side, kind), frozenset())
@@ -360,7 +363,7 @@ class _Taking:
 
     def _credit(self, written: Written, invoice: Invoice, seen: str) -> None:
         change, day = written.change, self.house.open_day
-        self.add(
+        note = self.add(
             written,
             "create",
             f"{seen}: credited, dated {day}",
@@ -373,6 +376,8 @@ class _Taking:
             total=change.total,
             requires=(_relied(change, invoice),),
         )
+        if self.house.by_payment:
+            self.changes += brought(note, invoice, self.house.marker(f"{invoice.ref}:applied"), self.new_id("ch"))
 
 
 def _groups(run: Sequence[Written]) -> dict[str, list[Written]]:
@@ -491,6 +496,35 @@ def credit_note(invoice: Invoice, day: date) -> CreditNote:
         corrects=(invoice.ref,),
         allocations=(Allocation(document=invoice.ref, amount=total, on=day),) if total is not None else ABSENT,
     )
+
+
+def brought(note: Change, invoice: Invoice, marker: str, change_id: str) -> list[Change]:
+    """The payment of zero that brings a credit note to its invoice, for books that do not do so when it is made. It is
+    no part of the note's group: if it is refused, the note stands unapplied, which is correct in the customer's
+    balance, and a person applies it. Nothing, where the total is not told."""
+    credit = note.record
+    if not isinstance(credit, CreditNote) or not isinstance(invoice.total, Decimal):
+        return []
+    day = credit.date if isinstance(credit.date, date) else None
+    currency = invoice.currency if isinstance(invoice.currency, str) else note.net.currency if note.net else ""
+    settled = Allocation(document=invoice.ref, amount=invoice.total, on=day, via=f"@{note.id}")
+    record = Payment(customer=invoice.customer, amount=Money(Decimal(0), currency), allocations=(settled,))
+    return [
+        msgspec.structs.replace(
+            note,
+            id=change_id,
+            kind=Kind.PAYMENT,
+            title=f"credit to invoice {_number(invoice)}",
+            why="the credit note settles it; no money moves",
+            record=msgspec.structs.replace(record, date=credit.date),
+            marker=marker,
+            net=None,
+            total=None,
+            needs=(note.id,),
+            group_id="",
+            group_seq=1,
+        )
+    ]
 
 
 def named(record: AnyRecord) -> str:

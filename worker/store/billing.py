@@ -204,11 +204,21 @@ async def end_document(tx: Unit, document: DocumentRow, state: DocumentStateWord
 
 
 async def take_back(tx: Unit, document: DocumentRow, state: DocumentStateWord) -> None:
-    """A document that was made as a part of something that failed: its position is as it was before."""
+    """A document that was made as a part of something that failed: its position is as it was before. One whose other
+    documents all ended meanwhile is spent: it is not billed again by itself."""
     await tx.run(update(documents).where(documents.c.id == document.id).values(state=state))
-    live = select(documents.c.id).where(documents.c.position_id == document.position_id, documents.c.state == "live")
-    still = await tx.scalar(live)
-    await set_position(tx, document.position_id, "billed" if still is not None else "open")
+    mates = (await documents_of(tx, [document.position_id])).get(document.position_id, [])
+    others = [mate.state for mate in mates if mate.id != document.id]
+    if others and "live" not in others:
+        await set_position(tx, document.position_id, "spent", "its document was ended")
+    else:
+        await set_position(tx, document.position_id, "billed" if others else "open")
+
+
+async def open_again(tx: Unit, position_id: str, generation: int) -> None:
+    """A person lifted what settled a position: it is billed once more, by a document of this generation."""
+    values = {"state": "open", "reason": None, "generation": generation}
+    await tx.run(update(positions).where(positions.c.id == position_id).values(**values))
 
 
 async def reissue(tx: Unit, document: DocumentRow, generation: int, net: Decimal, currency: str) -> None:

@@ -283,16 +283,40 @@ async def decided(tx: Unit, pair_id: str) -> dict[tuple[Side, Kind, str], list[D
         .where(decisions.c.pair_id == pair_id, decisions.c.lifted_at.is_(None))
         .order_by(decisions.c.decided_at)
     ):
-        decision = Decision(
-            side=row["side"],
-            kind=Kind(row["kind"]),
-            ref=row["ref"],
-            verdict=row["verdict"],
-            rule=row["rule"],
-            detail=row["detail"],
-        )
+        decision = _decision(row)
         found.setdefault((decision.side, decision.kind, decision.ref), []).append(decision)
     return found
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    return Decision(
+        side=row["side"],
+        kind=Kind(row["kind"]),
+        ref=row["ref"],
+        verdict=row["verdict"],
+        rule=row["rule"],
+        detail=row["detail"],
+    )
+
+
+async def said_about(
+    tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], verdicts: Sequence[str]
+) -> list[tuple[Decision, str]]:
+    """What was decided about one record in any of these ways and not lifted, and by whom."""
+    side, kind, ref = subject
+    rows = await tx.all(
+        select(decisions)
+        .where(
+            decisions.c.pair_id == pair_id,
+            decisions.c.side == side,
+            decisions.c.kind == kind.value,
+            decisions.c.ref == ref,
+            decisions.c.verdict.in_(list(verdicts)),
+            decisions.c.lifted_at.is_(None),
+        )
+        .order_by(decisions.c.decided_at)
+    )
+    return [(_decision(row), row["decided_by"]) for row in rows]
 
 
 async def lift(tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], rule: str, verdict: str) -> None:

@@ -43,6 +43,11 @@ def position_row(position: Position, known: PositionRow | None) -> PositionRow:
     )
 
 
+def to_be_billed(row: PositionRow, held: Sequence[DocumentRow]) -> bool:
+    """Whether a position waits for a document: its first, or another one after a person said *Bill again*."""
+    return row.state == "open" and not any(document.state == "live" for document in held)
+
+
 def already_billed(
     ledger: Ledger, drawing: Drawing, deal: Deal, position: Position, customer: Counterpart, row: PositionRow
 ) -> NewDocument | str | None:
@@ -103,7 +108,7 @@ def match_existing(
         customer = ledger.customers.get(customer_ref(deal))
         if customer is None or customer.ref.startswith("@"):
             continue
-        billed = {row.seq for row in known.get(deal.ref, []) if documents.get(row.id) or row.state != "open"}
+        billed = {row.seq for row in known.get(deal.ref, []) if not to_be_billed(row, documents.get(row.id, []))}
         for position in _looked_for(ledger, deal):
             if position.seq not in billed:
                 wanted[position.key] = _wanted(ledger, deal, position, customer.ref)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from worker.engine.billing import Position
 from worker.engine.drawing import Drawing, Subject, title_of
 from worker.engine.plan import Change, marker
 from worker.engine.questions import Question
-from worker.engine.reissue import Answer, Credit, Posted, credited, reissued, why_not
+from worker.engine.reissue import Answer, Credit, Posted, applied, credited, reissued, why_not
 from worker.engine.undo import open_day
 from worker.outside import new_id
 from worker.store import billing as store
@@ -89,13 +89,24 @@ def _changed(ledger: Ledger, billed: Billed, posted: Posted, net: Money) -> Ques
 
 def _posted(ledger: Ledger, live: Sequence[DocumentRow], net: Money) -> Posted:
     refs = tuple(document.ref for document in sorted(live, key=lambda d: d.generation))
-    return Posted(refs=refs, invoice=ledger.stands.get(refs[0]), net=net, applied=_applies_credit(ledger))
+    how = credits_by(ledger.desk)
+    return Posted(
+        refs=refs,
+        invoice=ledger.stands.get(refs[0]),
+        net=net,
+        applied=how == "itself",
+        by_payment=how == "payment",
+    )
 
 
-def _applies_credit(ledger: Ledger) -> bool:
-    """Whether the books bring a credit note to its invoice when it is made."""
-    kinds = ledger.desk.connector("books").kinds_for(ledger.desk.catalogues["books"])
-    return Kind.CREDIT_NOTE in kinds and kinds[Kind.CREDIT_NOTE].credits_invoices
+def credits_by(desk: Desk) -> Literal["itself", "payment", "hand"]:
+    """What brings a credit note to its invoice in the books: its making, a payment of zero, or a person."""
+    catalogue = desk.catalogues["books"]
+    kinds = desk.connector("books").kinds_for(catalogue)
+    notes, payments = kinds.get(Kind.CREDIT_NOTE), kinds.get(Kind.PAYMENT)
+    if catalogue.credits_apply_themselves or (notes is not None and notes.credits_invoices):
+        return "itself"
+    return "payment" if payments is not None and "create" in payments.operations else "hand"
 
 
 def _candidate(ledger: Ledger, posted: Posted, answer: Answer) -> dict[str, Any]:
@@ -109,7 +120,7 @@ def _reissue(ledger: Ledger, drawing: Drawing, billed: Billed, posted: Posted, c
     position any more; or why they wait."""
     deal, position = billed.deal, billed.position
     if position is None:
-        drawing.changes.append(_credit(ledger, deal, deal.ref, posted, "the deal has no such position any more"))
+        drawing.changes += _credit(ledger, deal, deal.ref, posted, "the deal has no such position any more")
         return None
     customer = books_customer(ledger, drawing, deal, customers)
     if isinstance(customer, str):
@@ -119,12 +130,13 @@ def _reissue(ledger: Ledger, drawing: Drawing, billed: Billed, posted: Posted, c
     new = invoice_for(ledger, deal, position, row, customer, whole=billed.whole)
     if isinstance(new, str):
         return new
-    note = _credit(ledger, deal, deal.ref, posted, f"the deal now says {position.net}")
-    drawing.changes += reissued(new, note, posted)
+    note, *more = _credit(ledger, deal, deal.ref, posted, f"the deal now says {position.net}")
+    drawing.changes += [*reissued(new, note, posted), *more]
     return None
 
 
-def _credit(ledger: Ledger, deal: Deal | None, ref: str, posted: Posted, why: str) -> Change:
+def _credit(ledger: Ledger, deal: Deal | None, ref: str, posted: Posted, why: str) -> list[Change]:
+    """The credit note, and what brings it to the document."""
     desk = ledger.desk
     how = Credit(
         deal=deal,
@@ -132,8 +144,10 @@ def _credit(ledger: Ledger, deal: Deal | None, ref: str, posted: Posted, why: st
         day=open_day(ledger.today, ledger.books.locked_until),
         marker=marker(desk.installation, desk.pair.id, Kind.CREDIT_NOTE, f"credit:{posted.refs[0]}"),
         new_id=new_id,
+        applying=marker(desk.installation, desk.pair.id, Kind.PAYMENT, f"credit:{posted.refs[0]}"),
     )
-    return credited(posted, how, why)
+    note = credited(posted, how, why)
+    return [note, *applied(note, posted, how)]
 
 
 def unwon(
@@ -174,9 +188,9 @@ def unwon(
         drawing.wait([subject], "It was billed and is not won any more: a person decides.")
         return
     reasons = [why for each in posted if (why := why_not(each)) is not None]
-    drawing.changes += [
-        _credit(ledger, deal, ref, each, f"the deal is {status}") for each in posted if why_not(each) is None
-    ]
+    for each in posted:
+        if why_not(each) is None:
+            drawing.changes += _credit(ledger, deal, ref, each, f"the deal is {status}")
     if reasons:
         drawing.wait([subject], f"It is to be credited, and cannot be yet: {'; '.join(reasons)}.")
 

@@ -58,6 +58,9 @@ def _gross(ledger: Ledger, deal: Deal) -> Money | None:
 def books_customer(ledger: Ledger, drawing: Drawing, deal: Deal, customers: Scope) -> Counterpart | str:
     ref = customer_ref(deal)
     known = ledger.customers.get(ref)
+    if known is not None and getattr(known.record, "active", True) is False:
+        books = ledger.desk.title("books")
+        return f"{title_of(known.record)} is inactive in {books}: make it active there, and the next preview bills it."
     if known is not None:
         return known
     record = ledger.crm_customers.get(ref)

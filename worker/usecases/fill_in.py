@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from sqlalchemy import select
 
-from connectors.canon.records import AnyRecord, CreditNote, Invoice, InvoiceLine
+from connectors.canon.records import AnyRecord, CreditNote, Invoice, InvoiceLine, Payment
 from worker.engine.plan import Change
 from worker.store.database import Unit, chunks
 from worker.store.tables import changes
@@ -31,7 +31,7 @@ async def filled_in(tx: Unit, items: Sequence[Change]) -> dict[str, AnyRecord]:
 
 
 def _filled(record: AnyRecord, made: Mapping[str, str]) -> AnyRecord:
-    if not isinstance(record, Invoice | CreditNote):
+    if not isinstance(record, Invoice | CreditNote | Payment):
         return record
 
     def ref(value: object) -> str | None:
@@ -39,6 +39,9 @@ def _filled(record: AnyRecord, made: Mapping[str, str]) -> AnyRecord:
             return made.get(value[1:], value)
         return value if isinstance(value, str) else None
 
+    if isinstance(record, Payment):
+        settled = [msgspec.structs.replace(each, via=ref(each.via)) for each in record.allocations]
+        return msgspec.structs.replace(record, customer=ref(record.customer), allocations=tuple(settled))
     lines: tuple[InvoiceLine, ...] = record.lines if isinstance(record.lines, tuple) else ()
     return msgspec.structs.replace(
         record,

@@ -12,7 +12,7 @@ import msgspec
 from connectors.canon.fields import Value, key, read, to_json
 from connectors.canon.records import AnyRecord, Deal, Kind
 from connectors.canon.values import ABSENT
-from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side
+from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side, Tombstone
 from worker.engine.billing import customer_of
 from worker.engine.guard import tallied
 from worker.engine.merge import Base
@@ -99,6 +99,9 @@ async def _agree(tx: Unit, desk: Desk, done: Sequence[Answered], listeners: Sequ
         ]
         if stored:
             await mirror.store_records(tx, desk.pair.connection(side), stored, listeners)
+        gone = [stone for a in done if a.change.side == side and (stone := _gone(a)) is not None]
+        if gone:
+            await mirror.store_tombstones(tx, desk.pair.connection(side), gone, listeners)
     made = [a for a in done if a.change.operation == "create" and a.change.undoes is None]
     await _link_made(tx, desk, [a for a in made if a.change.kind in (Kind.CUSTOMER, Kind.ITEM)])
     await billing.add_documents(tx, desk.pair.id, [_document(a) for a in made if a.change.position_id is not None])
@@ -106,6 +109,14 @@ async def _agree(tx: Unit, desk: Desk, done: Sequence[Answered], listeners: Sequ
         tx, [row for a in done if a.change.operation == "update" for row in _bases(a, a.change.link_id)]
     )
     await _own_values(tx, desk, done)
+
+
+def _gone(answer: Answered) -> Tombstone | None:
+    """What we took away ourselves and the vendor shows no more: its feed may tell that an hour later."""
+    change, outcome = answer.change, answer.outcome
+    if change.operation not in ("archive", "delete") or not isinstance(outcome, Done) or outcome.stored is not None:
+        return None
+    return Tombstone(change.kind, outcome.ref, "archived" if change.operation == "archive" else "deleted")
 
 
 async def _own_values(tx: Unit, desk: Desk, done: Sequence[Answered]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -14,10 +15,18 @@ from worker.store import billing as store
 from worker.store import mirror
 from worker.store.billing import DocumentRow, NewDocument, PositionRow
 from worker.store.database import Unit, chunks
-from worker.usecases.billed_already import Drawn, already_billed, as_history, match_existing, position_row
+from worker.usecases.billed_already import (
+    Drawn,
+    already_billed,
+    as_history,
+    match_existing,
+    position_row,
+    to_be_billed,
+)
 from worker.usecases.billed_and_changed import Billed, ended_documents, look_again, unwon
 from worker.usecases.document_ledger import Ledger, open_ledger
 from worker.usecases.draw_invoice import books_customer, customer_ref, invoice_for, net_of_deal
+from worker.usecases.in_turns import in_turns
 from worker.usecases.office import Desk
 from worker.usecases.scope import Scope
 
@@ -50,7 +59,7 @@ async def _slice(
     documents = await store.documents_of(tx, [p.id for rows in known.values() for p in rows])
     won = [deal for deal in deals if deal.status == "won"]
     ledger = await open_ledger(tx, desk, flow, customers, items, drawing, won)
-    ledger.matches = match_existing(ledger, won, known, documents)
+    ledger.matches = await asyncio.to_thread(match_existing, ledger, won, known, documents)
     live = [d.ref for rows in documents.values() for d in rows if d.state == "live" and d.kind is Kind.INVOICE]
     standing = await mirror.load(tx, desk.pair.books, Kind.INVOICE, live)
     ledger.stands = {ref: record for ref, record in standing.items() if isinstance(record, Invoice)}
@@ -62,7 +71,7 @@ async def _slice(
     gone = [ref for ref in refs if ref not in found]
     for ref in gone:
         unwon(ledger, drawing, ref, None, known.get(ref, []), documents)
-    for deal in deals:
+    async for deal in in_turns(deals):
         drawn = _draw_deal(ledger, drawing, deal, known.get(deal.ref, []), documents, customers)
         new += drawn.positions
         matched += drawn.matched
@@ -122,7 +131,7 @@ def _draw_positions(
     for position in planned:
         row = known.pop(position.seq, None)
         held = documents.get(row.id, []) if row is not None else []
-        if row is not None and (held or row.state in ("spent", "settled", "history")):
+        if row is not None and not to_be_billed(row, held):
             billed = Billed(deal=deal, position=position, row=row, held=held, whole=len(planned) == 1)
             reason = look_again(ledger, drawing, billed, customers)
             waits += [reason] if reason is not None else []

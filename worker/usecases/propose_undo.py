@@ -19,6 +19,7 @@ from worker.outside import new_id
 from worker.store import billing, links, mirror, plans, runs
 from worker.store.audit import Entry, append
 from worker.store.database import Unit
+from worker.usecases.billed_and_changed import credits_by
 from worker.usecases.office import OTHER, SIDES, Desk
 from worker.usecases.propose_plan import Hold, Proposed, guarded, held_by_flow, is_applied, nobody_else, store_plan
 from worker.usecases.pull import refresh
@@ -100,6 +101,7 @@ async def house_of(tx: Unit, desk: Desk) -> House:
         locked_until=max((day for day in locks if isinstance(day, date)), default=None),
         marker=lambda ref: marker(desk.installation, desk.pair.id, Kind.CREDIT_NOTE, f"undo:{ref}"),
         region=desk.mapping.region,
+        by_payment=credits_by(desk) == "payment",
     )
 
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from connectors.canon.fields import key, read
-from connectors.canon.records import AnyRecord, Document, Kind
-from connectors.canon.values import ABSENT
+from connectors.canon.records import AnyRecord, Document, Kind, Payment
+from connectors.canon.values import ABSENT, Money
 from connectors.kit.contract import Done, KindFacts, Side, Tombstone
 from worker.crash import crash
 from worker.engine.match import Absent, Adopt, Sought, adopt
@@ -136,12 +136,13 @@ def _sought(stored: StoredChange, record: AnyRecord | None) -> Sought:
         value = getattr(record, name, None)
         return value if isinstance(value, str) and value else None
 
+    cash = record.amount if isinstance(record, Payment) and isinstance(record.amount, Money) else None
     return Sought(
         kind=change.kind,
         marker=change.marker or "",
         customer=text("customer"),
-        currency=change.net.currency if change.net is not None else None,
-        total=change.total if isinstance(record, Document) else None,
+        currency=cash.currency if cash is not None else change.net.currency if change.net is not None else None,
+        total=cash.amount if cash is not None else change.total if isinstance(record, Document) else None,
         name=text("display_name") or text("legal_name") or text("name"),
         note=text("internal_note"),
     )

@@ -31,8 +31,11 @@ async def _part(tx: Unit, desk: Desk, change: Change, ref: str, actor: str) -> N
     link = (await links.find_links(tx, desk.pair.id, [member])).get(member)
     if link is not None:
         await links.unlink(tx, [link.id])
-    both = ((change.side, ref), (OTHER[change.side], change.source_ref))
-    said = [Decision(side=s, kind=change.kind, ref=own, verdict="not_needed", rule=TAKEN_BACK) for s, own in both]
+    there, here = (change.side, ref), (OTHER[change.side], change.source_ref)
+    said = [
+        Decision(side=s, kind=change.kind, ref=own, verdict="not_needed", rule=TAKEN_BACK, detail=other)
+        for (s, own), (_, other) in ((there, here), (here, there))
+    ]
     await conflicts.decide_all(tx, desk.pair.id, said, actor)
 
 

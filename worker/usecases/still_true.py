@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from connectors.canon.fields import key, read
-from connectors.canon.records import AnyRecord, Document, Kind
+from connectors.canon.records import AnyRecord, Document, Kind, Payment
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side
 from worker.engine.plan import Change, Relied, relied_digest, source_path
@@ -201,6 +201,8 @@ def _moved(need: Relied) -> str:
 
 
 def _placeholder(record: AnyRecord | None) -> bool:
+    if isinstance(record, Payment):
+        return any(each.via is not None and each.via.startswith("@") for each in record.allocations)
     if not isinstance(record, Document):
         return False
     lines = record.lines if isinstance(record.lines, tuple) else ()

@@ -1,8 +1,8 @@
-"""One record's story from the audit trail, and a person's values taken out of it."""
+"""One record's story from the audit trail."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from sqlalchemy import String, cast, or_, select
@@ -11,9 +11,9 @@ from connectors.canon.records import AnyRecord, Kind
 from connectors.kit.contract import Side
 from worker.engine.drawing import title_of
 from worker.store import audit, billing, links
-from worker.store.audit import Entry, Told
+from worker.store.audit import Told
 from worker.store.connections import Pair
-from worker.store.database import Unit, chunks
+from worker.store.database import Unit
 from worker.store.tables import mirror
 from worker.usecases.office import SIDES
 
@@ -59,16 +59,18 @@ def parsed(text: str) -> tuple[Side, Kind, str] | None:
 # --------------------------------------------------------------------------- which record
 
 
-async def find_records(tx: Unit, pair: Pair, text: str) -> list[Found]:
-    """Records by address, by their number or id at their system, or by name; linked ones come once. What is called
-    exactly so comes alone; else everything whose name has these words."""
+async def find_records(tx: Unit, pair: Pair, text: str, kinds: Collection[Kind] = tuple(Kind)) -> list[Found]:
+    """Records of these kinds by address, by their number or id at their system, or by name; linked ones come once.
+    What is called exactly so comes alone; else everything whose name has these words."""
     known = parsed(text)
     if known is not None:
         side, kind, ref = known
+        if kind not in kinds:
+            return []
         record = (await _by_refs(tx, pair.connection(side), kind, [ref])).get(ref)
         title = title_of(record) if record is not None else ref
         return [await _whole(tx, pair, Found(side=side, kind=kind, ref=ref, title=title))]
-    hits = [hit for side in SIDES for hit in await _called(tx, pair, side, text)]
+    hits = [hit for side in SIDES for hit in await _called(tx, pair, side, text) if hit[0].kind in kinds]
     exact = [found for found, is_exact in hits if is_exact]
     told: dict[str, Found] = {}
     for found in exact or [found for found, _ in hits]:
@@ -147,13 +149,19 @@ async def _documents(tx: Unit, pair: Pair, found: Found) -> list[str]:
 
 async def tell_record(tx: Unit, pair: Pair, found: Found) -> Story:
     """Everything on record about it, its counterpart, what was merged into them, and what was made for them."""
+    _, told = await everything_of(tx, pair, found)
+    changed = [each.entry.change for each in told if each.entry.change is not None]
+    return Story(record=found, told=tuple(told), approved=await audit.approvers(tx, changed))
+
+
+async def everything_of(tx: Unit, pair: Pair, found: Found) -> tuple[list[str], list[Told]]:
+    """The addresses that its story is about, and its entries."""
     subjects = [found.address, *_same(found)]
     told = await audit.about(tx, pair.id, subjects)
     while merged := _merged(told, subjects):
         subjects += merged
         told = await audit.about(tx, pair.id, subjects)
-    changed = [each.entry.change for each in told if each.entry.change is not None]
-    return Story(record=found, told=tuple(told), approved=await audit.approvers(tx, changed))
+    return subjects, told
 
 
 def _same(found: Found) -> list[str]:
@@ -167,16 +175,3 @@ def _merged(told: Iterable[Told], subjects: Sequence[str]) -> list[str]:
     """The records that went into these, by what the trail says."""
     sources = [t.entry.source for t in told if t.entry.action == "link.moved" and t.entry.subject in subjects]
     return [source for source in dict.fromkeys(sources) if source is not None and source not in subjects]
-
-
-async def erase_record(tx: Unit, pair: Pair, found: Found, by: str) -> int:
-    """Forget the values that the trail holds of a record and its counterpart; how many. That they were erased is on
-    record itself, by whom and when, without saying what they were."""
-    story = await tell_record(tx, pair, found)
-    digests = [digest for told in story.told for digest in audit.digests_of(told.text).values()]
-    gone = 0
-    for part in chunks(digests):
-        gone += await audit.erase(tx, pair.id, part)
-    entry = Entry(action="record.erased", actor=by, subject=found.address, detail={"values": gone})
-    await audit.append(tx, pair.id, [entry])
-    return gone

@@ -20,11 +20,14 @@ from worker.api.views import (
     PairView,
     PlanView,
     ProgressView,
+    RecordView,
     ReportView,
     RunView,
     ScheduleView,
     SideView,
     StatusView,
+    StoryView,
+    TrailView,
 )
 
 NOW = datetime(2026, 11, 23, 14, 4, tzinfo=UTC)
@@ -257,4 +260,31 @@ LINE = ScheduleView(
     next_due=NOW,
     paused=False,
     created_by="U0APPROVE1",
+)
+
+
+STORY = StoryView(
+    record=RecordView(address="crm:customer:51", system="HubSpot", kind="customer", ref="51", title="Acme *Ltd*"),
+    entries=(
+        TrailView(
+            seq=7,
+            at=NOW,
+            action="customer.update",
+            actor="U0APPROVE1",
+            subject="books:customer:9",
+            source="crm:customer:51",
+            approved_by="U0APPROVE2",
+            field=None,
+            why="phone: changed in the CRM",
+            said=None,
+            fields=(FieldView(path="phone", before=None, after="+1202"),),
+            erased=False,
+            run="run_1",
+            change="ch_1",
+            request_id="tid-1",
+            detail={},
+        ),
+    ),
+    titles={"crm": "HubSpot", "books": "QuickBooks"},
+    time_zone="America/New_York",
 )

@@ -8,6 +8,7 @@ from typing import Any
 from bot.blocks import answers
 from bot.grammar import Help, Story, parse
 from bot.terminal.tables import story
+from tests.unit.bot.looks import LOOK
 from worker.api.views import FieldView, RecordView, StoryView, TrailView
 
 TODAY = datetime(2026, 11, 10, tzinfo=UTC).date()
@@ -46,7 +47,7 @@ def test_an_entry_says_what_who_why_and_where_it_is_on_record() -> None:
 
 
 def test_slack_mentions_people_and_formats_nothing_that_a_record_says() -> None:
-    say = answers.story(told(CHANGED))
+    say = answers.story(told(CHANGED), LOOK)
     words = str(say.blocks)
     assert "by <@U0APPROVE1>, approved by <@U0APPROVE2>" in words
     assert "Acme *Ltd*" not in words
@@ -61,7 +62,7 @@ def test_what_nobody_foresaw_is_told_all_the_same() -> None:
 
 
 def test_only_the_newest_steps_fit_into_a_message() -> None:
-    say = answers.story(told(*[CHANGED] * 60))
+    say = answers.story(told(*[CHANGED] * 60), LOOK)
     assert (True, True) == (len(say.blocks) <= 50, "tieout audit record crm:customer:51" in str(say.blocks))
 
 

@@ -167,6 +167,11 @@ def test_saboteur_the_best_candidate_is_not_the_one() -> None:
             customer("b", "Acme", tax_identity=VAT, active=False),
             "inactive there",
         ),
+        (
+            customer("c", "Acme", tax_identity=VAT, active=False),
+            customer("b", "Acme", tax_identity=VAT),
+            "inactive here",
+        ),
     ],
 )
 def test_weak_or_contradicted_evidence_is_asked_about(one: Customer, other: Customer, reason: str) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.canon.records import Deal, Invoice, InvoiceLine, Kind
+from connectors.canon.records import Deal, Invoice, InvoiceLine, Kind, Payment
 from connectors.canon.values import Money
-from worker.engine.plan import Change, Relied, left_out, relied_digest
-from worker.engine.reissue import Credit, Posted, credited, is_answer, reissued, why_not
+from worker.engine.plan import Change, Relied, left_out, relied_digest, summed
+from worker.engine.reissue import Credit, Posted, applied, credited, is_answer, reissued, why_not
 from worker.engine.undo import open_day
 
 DEAL = Deal(ref="d1", name="Q4 pumps")
@@ -49,10 +49,15 @@ def posted(**more: Any) -> Posted:
     return Posted(refs=("i1",), invoice=invoice, net=USD_100)
 
 
+def how(deal: Deal | None = DEAL, first: int = 1) -> Credit:
+    numbers = itertools.count(first)
+    return Credit(
+        deal=deal, deal_ref="d1", day=date(2026, 11, 10), marker="T-1", new_id=lambda p: f"{p}{next(numbers)}"
+    )
+
+
 def note(of: Posted, deal: Deal | None = DEAL) -> Change:
-    numbers = itertools.count(1)
-    how = Credit(deal=deal, deal_ref="d1", day=date(2026, 11, 10), marker="T-1", new_id=lambda p: f"{p}{next(numbers)}")
-    return credited(of, how, "the deal now says USD 120.00")
+    return credited(of, how(deal), "the deal now says USD 120.00")
 
 
 def test_the_two_stand_and_fall_together() -> None:
@@ -84,6 +89,34 @@ def test_where_credit_is_not_applied_that_is_said() -> None:
     by_hand = msgspec.structs.replace(posted(), applied=False)
     assert note(by_hand).why.endswith("; apply it to the invoice by hand")
     assert "by hand" not in note(posted()).why
+
+
+def test_where_a_payment_of_zero_applies_a_credit_it_follows_the_note_and_stands_alone() -> None:
+    """It needs the note, moves no money, counts as no document, and is in no group: if it is refused, the rest
+    stands."""
+    paying = msgspec.structs.replace(posted(), applied=False, by_payment=True)
+    credit = note(paying)
+    (payment,) = applied(credit, paying, how(first=2))
+    assert "by hand" not in credit.why
+    assert ((credit.id,), "", None, None) == (payment.needs, payment.group_id, payment.net, payment.total)
+    assert isinstance(payment.record, Payment)
+    assert (Money(Decimal(0), "USD"), "i1", Decimal(108), f"@{credit.id}") == (
+        payment.record.amount,
+        payment.record.allocations[0].document,
+        payment.record.allocations[0].amount,
+        payment.record.allocations[0].via,
+    )
+    new, grouped = reissued(NEW, credit, paying)
+    assert {payment.id} == left_out([new, grouped, payment], {payment.id})
+    assert {"new", credit.id, payment.id} == left_out([new, grouped, payment], {"new"})
+    assert (3, 1) == (summed([new, grouped, payment]).changes, summed([new, grouped, payment]).documents)
+    assert not is_answer(payment)
+
+
+def test_where_the_note_is_applied_when_it_is_made_nothing_follows_it() -> None:
+    """Nor where only a person can apply it."""
+    by_hand = msgspec.structs.replace(posted(), applied=False)
+    assert [[], []] == [applied(note(each), each, how()) for each in (posted(), by_hand)]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,16 @@ async def test_the_late_cursor_check_can_fail(world: World) -> None:
     assert records_of(await world.pages(cursors_of(pages)), Kind.CUSTOMER) != {}
 
 
+async def test_what_is_committed_late_is_told_by_the_next_poll(world: World) -> None:
+    """An edit with the time of the last poll, or a little before it: the cursor stays the overlap behind."""
+    world.sandbox.add_customer("Acme")
+    world.sandbox.clock.advance(300)
+    polled = await world.pages(cursors_of(await world.pages({Kind.CUSTOMER: None})))
+    world.sandbox.edit("Customer", "Acme", phone="555-0100")
+    news = records_of(await world.pages(cursors_of(polled)), Kind.CUSTOMER)
+    assert ["555-0100"] == [each.phone for each in news.values() if isinstance(each, Customer)]
+
+
 async def test_more_changes_than_capture_tells_are_listed(world: World) -> None:
     """1,000 objects are a cut answer: each kind is asked for alone, then listed."""
     pages = await world.pages(NOTHING)
