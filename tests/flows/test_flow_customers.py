@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.canon.records import Customer, Kind
@@ -389,6 +390,25 @@ async def test_what_a_vendor_makes_of_our_value_is_no_edit(opened: Open, knobs: 
         stored = rig.see(rig.books, books).notes
         assert (0, writes, "  a new note  ") == (rig.plan.changes, rig.writes(), rig.see(rig.crm, crm).notes)
         assert "a new note" == stored.strip().lower()
+
+
+async def test_what_a_vendor_cuts_off_is_no_edit(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps five letters and answers so: that is what the two agreed on there, and it does not travel back."""
+
+    def cut(record: Any) -> Any:
+        notes = getattr(record, "notes", None)
+        return msgspec.structs.replace(record, notes=notes[:5]) if isinstance(notes, str) else record
+
+    async with opened(books=Knobs(trims=True)) as rig:
+        await rig.pair_up(mapping())
+        crm, books = await rig.linked("Acme", notes="old")
+        monkeypatch.setattr("connectors.memory.shaping._trimmed", cut)
+        rig.crm.edit(C, crm, notes="a long note")
+        await rig.done()
+        await rig.preview()
+        assert (0, "a long note", "a lon") == (
+            rig.plan.changes, rig.see(rig.crm, crm).notes, rig.see(rig.books, books).notes,
+        )  # fmt: skip
 
 
 async def test_what_a_vendor_really_changes_is_an_edit(opened: Open) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from connectors.canon.records import Kind
 from connectors.memory.faults import Call, Fault
@@ -92,6 +93,8 @@ async def test_saboteur_a_probe_before_the_call_can_have_landed_makes_two(rig: R
     rig.books.script.add(Fault(what="late", kind=I, after_s=60))
     careful = rig.books.copy("careful")
     run = await rig.apply()
+    rig.pass_time(180)  # whatever was on its way has landed
+    await rig.settled()
     assert ({"done": 1}, 1) == (run.outcome, len(rig.invoices()))
     assert 0 == len(careful.all(I))
     careful.execute(_landing(careful, rig), "late")
@@ -227,6 +230,21 @@ async def test_while_a_plan_is_carried_out_no_other_is_drawn(rig: Rig) -> None:
     assert "still being carried out" in other.result["refused"]
     run = await rig.advance(run_id)
     assert ({"done": 1}, ["created"]) == (run.outcome, await provenance(rig))
+
+
+async def test_what_cannot_be_written_down_is_not_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store goes right before the intent: the vendor hears nothing, and once the store is back it goes on."""
+    await won(rig, "100.00")
+    run_id = await rig.api.apply(rig.plan.id, rig.plan.fingerprint, "tests")
+
+    async def gone(*_: Any) -> bool:
+        raise OperationalError("update changes", {}, OSError("disk I/O error"))
+
+    with monkeypatch.context() as away:
+        away.setattr(plans, "intend", gone)
+        await runner.advance(rig.office, run_id, "tests")
+    assert 0 == creates(rig.books)
+    assert ({"done": 1}, 1) == ((await rig.advance(run_id)).outcome, len(rig.invoices()))
 
 
 async def test_the_worker_is_stopped_in_the_middle_of_a_call(rig: Rig) -> None:
@@ -461,6 +479,16 @@ async def test_another_field_that_moved_is_no_reason_to_stop(rig: Rig) -> None:
     assert ({"done": 1}, "new", "acme.com") == (
         run.outcome, rig.see(rig.books, books).notes, rig.see(rig.books, books).website,
     )  # fmt: skip
+
+
+async def test_a_version_that_moved_right_before_the_write_is_read_again(rig: Rig) -> None:
+    """The vendor says that the record moved; its fields are as planned, so it is written with the new version."""
+    crm, books = await rig.linked("Acme", notes="old")
+    rig.crm.edit(C, crm, notes="new")
+    await rig.preview()
+    rig.books.script.add(Fault(what="stale", kind=C, operation="update"))
+    run = await rig.apply()
+    assert ({"done": 1}, "new") == (run.outcome, rig.see(rig.books, books).notes)
 
 
 async def test_a_record_that_keeps_moving_is_left_for_the_next_plan(rig: Rig) -> None:

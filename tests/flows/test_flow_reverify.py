@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from connectors.canon.records import Kind
 from connectors.kit.contract import Facts, KindFacts
 from connectors.memory.vendor import Knobs
+from connectors.memory.world import MemoryWorld
 from tests.flows.conftest import Open
 from tests.flows.rig import NoQueue, Rig, deal, mapping, name, told
 from worker.api import ChannelApi
@@ -228,6 +229,29 @@ async def test_without_tombstones_two_complete_listings_and_a_read_decide(opened
             asked.append([question.what for question in await rig.conflicts()])
     assert (1, [["removed"]]) == (found["crm"]["unseen"], asked[-1:])
     assert found["crm"]["gone"] == 0
+
+
+async def test_what_two_listings_leave_out_and_a_read_shows_is_there(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor that tells nothing of deletions, and whose listings forget a record: it is read by id before anybody
+    calls it gone."""
+    async with opened(crm=Knobs(tombstones=False)) as rig:
+        await rig.pair_up(mapping())
+        crm, _ = await rig.linked("Acme")
+        listing = MemoryWorld.listing
+
+        def forgetful(world: MemoryWorld, kind: Kind, after: int) -> Any:
+            return [row for row in listing(world, kind, after) if world is rig.books or row.record.ref != crm]
+
+        monkeypatch.setattr(MemoryWorld, "listing", forgetful)
+        async with rig.db.write() as tx:
+            await mirror.suspect(tx, rig.pair.crm.id, C, [crm])  # the next listings are whole ones
+        for _ in range(3):
+            await rig.preview()
+            assert (0, []) == (rig.plan.changes, await rig.conflicts())
+        async with rig.db.read() as tx:
+            assert [crm] == list(await mirror.load(tx, rig.pair.crm.id, C, [crm]))
 
 
 async def test_what_a_listing_that_broke_off_did_not_show_is_not_gone(opened: Open) -> None:

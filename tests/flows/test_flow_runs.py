@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +16,14 @@ from connectors.memory.connector import Memory
 from connectors.memory.faults import Call
 from connectors.memory.world import WORLDS, MemoryWorld
 from tests.flows.conftest import Open
-from tests.flows.rig import Rig, Vendor, deal, mapping, name, told
+from tests.flows.rig import NoQueue, Rig, Vendor, deal, mapping, name, told
 from worker.api import Api
 from worker.api.views import RunView
 from worker.house import House, open_house
 from worker.jobs import runner
+from worker.jobs.sweeper import sweep_once
 from worker.settings import WorkerSettings
-from worker.store import audit, runs
+from worker.store import audit, runs, schedules
 from worker.store.tables import runs as runs_table
 
 C, D, I = Kind.CUSTOMER, Kind.DEAL, Kind.INVOICE
@@ -121,8 +123,36 @@ async def test_a_worker_that_lost_its_lease_decides_nothing(rig: Rig, monkeypatc
     assert ("running", None, before) == (view.state, view.plan_id, await rig.api.current_plan(rig.pair.id))
 
 
-async def test_two_workers_on_one_plan_send_each_change_once(opened: Open) -> None:
-    """Both believe that they have the run: the intents decide."""
+async def test_an_answer_is_evidence_whoever_holds_the_lease(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker took over while the call was under way: what the vendor answered is recorded all the same, and
+    nothing is looked up or sent again for it."""
+    await wins(rig, 1)
+    run_id = await asked(rig)
+    write = Memory.write
+
+    async def slow(self: Memory, writes: Sequence[Any], key: str) -> Any:
+        answers = await write(self, writes, key)
+        rig.pass_time(16)
+        async with rig.db.write() as tx:
+            assert await runs.take(tx, run_id, "second") is not None
+        return answers
+
+    monkeypatch.setattr(Memory, "write", slow)
+    await runner.advance(rig.office, run_id, "first")
+    assert {"done": 1} == await rig.states()
+
+
+async def test_two_workers_on_one_plan_send_each_change_once(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both believe that they have the run, and stand right before the intent of the same call: the intents decide."""
+    meeting, mark, calls = asyncio.Barrier(2), Memory.mark, itertools.count()
+
+    async def together(self: Memory, kind: Kind) -> str:
+        found = await mark(self, kind)
+        if next(calls) < 2:
+            await meeting.wait()
+        return found
+
+    monkeypatch.setattr(Memory, "mark", together)
     async with opened() as rig, opened(shared=rig) as other:
         await rig.pair_up(mapping())
         other.pair = rig.pair
@@ -134,6 +164,40 @@ async def test_two_workers_on_one_plan_send_each_change_once(opened: Open) -> No
         await asyncio.gather(*(apply_plan(desk, rig.plan.id, run_id, "tests") for desk in desks))
         run = await rig.advance(run_id)
         assert ({"done": 30}, 30) == (run.outcome, len(rig.invoices()))
+
+
+# --------------------------------------------------------------------------- the sweeper
+
+
+async def test_the_sweeper_wakes_for_what_is_due_and_for_nothing_else(rig: Rig) -> None:
+    """Asked for and never woken; waited long enough; left by a worker that died; a schedule whose time has come. What
+    runs, or waits, is left alone, and so is what was woken for a moment ago."""
+    queue, woken = NoQueue(), dict[str, float]()
+
+    async def swept(now: float) -> list[str]:
+        queue.woken.clear()
+        await sweep_once(rig.db, queue, woken, now, 0)  # type: ignore[arg-type]  # nobody reads it
+        return list(queue.woken)
+
+    run_id = await rig.api.ask(rig.pair.id, "preview", "tests")
+    assert ([run_id], [], [run_id]) == (await swept(0.0), await swept(1.0), await swept(3.0))
+    async with rig.db.write() as tx:
+        run = await runs.take(tx, run_id, "somebody")
+    assert run is not None and [] == await swept(10.0)
+    rig.pass_time(16)
+    assert [run_id] == await swept(20.0)
+    async with rig.db.write() as tx:
+        await runs.end(tx, run, "waiting", not_before=await tx.now() + timedelta(seconds=60))
+    assert [] == await swept(30.0)
+    rig.pass_time(61)
+    assert [run_id] == await swept(40.0)
+    async with rig.db.write() as tx:
+        await runs.end(tx, run, "done", result={})
+        await schedules.add(tx, rig.pair.id, "sync", "every 15 minutes", "America/New_York", "tests")
+    assert [] == await swept(50.0)
+    rig.pass_time(16 * 60)
+    (scheduled,) = await swept(60.0)
+    assert "sync" == (await rig.api.run(scheduled)).what
 
 
 # --------------------------------------------------------------------------- slices and turns

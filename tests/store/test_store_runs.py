@@ -102,6 +102,16 @@ async def test_a_waiting_run_holds_nothing_and_comes_back_in_time(db: Database, 
     assert [run.id] == await due(db)
 
 
+async def test_a_run_that_waited_shorter_than_a_lease_is_taken_in_time(db: Database, place: Place) -> None:
+    """It gave its lease back when it began to wait."""
+    run = await taken(db, await ask(db, place))
+    async with db.write() as tx:
+        await runs.end(tx, run, "waiting", not_before=await tx.now() + timedelta(seconds=2), error={"message": "429"})
+    db.shift += timedelta(seconds=3)
+    assert [run.id] == await due(db)
+    assert (await taken(db, run.id, "w2")).fence == run.fence + 1
+
+
 async def test_a_newer_preview_ends_one_that_waits(db: Database, place: Place) -> None:
     """It would only replace the plan that the newer one makes."""
     run = await taken(db, await ask(db, place))

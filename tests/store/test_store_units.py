@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, MetaData, Numeric, String, Table, event, insert, select, text
@@ -112,6 +113,16 @@ async def test_writing_units_begin_immediate(db: Database) -> None:
     async with db.read() as tx:
         await tx.now()
     assert ["BEGIN IMMEDIATE", "BEGIN"] == [statement for statement in said if statement.startswith("BEGIN")]
+
+
+async def test_sqlite_waits_for_the_disk(sqlite_template: Path) -> None:
+    """What was committed survives the plug being pulled: synchronous is FULL (2) for every connection."""
+    db = open_database(f"sqlite+aiosqlite:///{sqlite_template}")
+    try:
+        async with db.read() as tx:
+            assert 2 == await tx.scalar(text("pragma synchronous"))
+    finally:
+        await db.close()
 
 
 async def test_a_cancelled_task_still_records(db: Database) -> None:

@@ -71,6 +71,14 @@ async def test_connectors_of_one_process_share_without_redis(connected: Place, b
     assert 0 == refused(books)
 
 
+async def test_whoever_opens_a_connection_gets_its_one_budget() -> None:
+    """What one connector used is used for the next."""
+    shared = SharedBudgets(SystemClock())
+    one, other = (shared.of("cn_1")("calls", [Limit(3, 60)], FIFTH) for _ in range(2))
+    assert (3, 0) == (await got(one, "realtime", 5), await got(other, "realtime", 1))
+    await shared.close()
+
+
 async def test_saboteur_a_budget_for_each_connector_is_over_the_limit(
     connected: Place, books: QuickBooksSandbox
 ) -> None:

@@ -1,0 +1,112 @@
+"""Rules 21 to 24: links and documents."""
+
+from __future__ import annotations
+
+from tests.saboteurs.saboteur import Saboteur
+
+LINKING = (
+    Saboteur(
+        rules=(21,),
+        breaks="a link may have two primary members of a side",
+        file="worker/store/migrations/versions/0001_first_tables.py",
+        old='            ["link_id", "side"],\n            unique=True,\n',
+        new='            ["link_id", "side"],\n            unique=False,\n',
+        red="tests/store/test_store_links.py::test_two_primaries_of_a_side_are_refused[sqlite]",
+    ),
+    Saboteur(
+        rules=(21, 37),
+        breaks="an undo makes inactive what Tieout only found",
+        file="worker/engine/undo.py",
+        old='        if written.provenance != "created" or now.linked not in ("created", None):\n',
+        new='        if written.provenance == "nothing":\n',
+        red="tests/flows/test_flow_undo.py::test_what_was_adopted_is_unlinked_and_never_made_inactive[sqlite]",
+    ),
+    Saboteur(
+        rules=(22,),
+        breaks="a position may have two live documents",
+        file="worker/store/migrations/versions/0001_first_tables.py",
+        old='            ["position_id", "generation"],\n            unique=True,\n',
+        new='            ["position_id", "generation"],\n            unique=False,\n',
+        red="tests/store/test_store_links.py::test_one_live_document_for_a_position_and_generation[sqlite]",
+    ),
+    Saboteur(
+        rules=(22,),
+        breaks="a document that a person voided is made again",
+        file="worker/store/billing.py",
+        old='    await set_position(tx, document.position_id, "spent", reason)\n',
+        new='    await set_position(tx, document.position_id, "open", reason)\n',
+        red="tests/store/test_store_links.py::test_a_voided_document_makes_its_position_spent[sqlite]",
+    ),
+    Saboteur(
+        rules=(22,),
+        breaks="what has a document or is spent is billed anew",
+        file="worker/usecases/propose_documents.py",
+        old="        if row is not None and not to_be_billed(row, held):\n",
+        new='        if row is not None and row.state == "history":\n',
+        red="tests/flows/test_flow_invoices.py::test_a_voided_invoice_is_spent_and_not_billed_again[sqlite-void]",
+    ),
+    Saboteur(
+        rules=(23,),
+        breaks="connecting an account again makes a second connection",
+        file="worker/store/connections.py",
+        old="connections.c.system == system, connections.c.account == account)\n    )\n    values",
+        new="connections.c.system == system, connections.c.account == name)\n    )\n    values",
+        red="tests/store/test_store_connections.py::test_connecting_an_account_again_is_the_same_connection[sqlite]",
+    ),
+    Saboteur(
+        rules=(23,),
+        breaks="two pairs may write one field",
+        file="worker/store/connections.py",
+        old="        if owner is not None:\n",
+        new="        if owner == pair_id:\n",
+        red="tests/store/test_store_connections.py::test_a_field_has_one_writing_pair[sqlite]",
+    ),
+    Saboteur(
+        rules=(23,),
+        breaks="each connector counts its calls for itself",
+        file="worker/budget.py",
+        old="            self._made[at] = known\n",
+        new="",
+        red="tests/workers/test_shared_budgets.py::test_whoever_opens_a_connection_gets_its_one_budget",
+    ),
+    Saboteur(
+        rules=(24,),
+        breaks="one listing that does not show a record is enough",
+        file="worker/store/mirror.py",
+        old="mirror.c.missed >= 2,",
+        new="mirror.c.missed >= 1,",
+        red="tests/store/test_store_mirror.py::test_gone_only_by_tombstone_or_two_scans_and_a_read[sqlite]",
+    ),
+    Saboteur(
+        rules=(24,),
+        breaks="a listing that broke off counts as complete",
+        file="worker/store/mirror.py",
+        old="    for kind in {kind for page in pages for kind in page.scanned}:\n        await _finish_scan(",
+        new="    for kind in {kind for page in pages for kind in page.cursors}:\n        await _finish_scan(",
+        red="tests/flows/test_flow_reverify.py::test_what_a_listing_that_broke_off_did_not_show_is_not_gone[sqlite]",
+    ),
+    Saboteur(
+        rules=(24,),
+        breaks="what cannot be seen is gone",
+        file="worker/usecases/pull.py",
+        old="        stones += [] if told else [",
+        new="        stones += [",
+        red="tests/flows/test_flow_reverify.py::test_not_to_be_seen_removes_nothing[sqlite-listed]",
+    ),
+    Saboteur(
+        rules=(24,),
+        breaks="what two listings did not show is gone without a read by id",
+        file="worker/usecases/pull.py",
+        old="        found = await connector.get(kind, refs)\n        unseen = ",
+        new="        found = dict[str, AnyRecord | Tombstone]()\n        unseen = ",
+        red="tests/flows/test_flow_reverify.py::test_what_two_listings_leave_out_and_a_read_shows_is_there[sqlite]",
+    ),
+    Saboteur(
+        rules=(24,),
+        breaks="a merge leaves the link with the one that is gone",
+        file="worker/usecases/propose_linked.py",
+        old="            if survivor is not None and await link_store.move_member(\n",
+        new="            if survivor == subject.ref and await link_store.move_member(\n",
+        red="tests/flows/test_flow_matching.py::test_a_merge_moves_the_link_to_the_survivor[sqlite]",
+    ),
+)
