@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from connectors.kit.sandbox import Sandbox
-from connectors.registry import SANDBOXES
+from connectors.sandboxes import SANDBOXES
 
 T = TypeVar("T")
 

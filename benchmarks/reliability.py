@@ -68,9 +68,10 @@ Row = tuple[str, str]
 
 def _faults(size: Size) -> Sequence[Row]:
     """Everything that can go wrong between Tieout and a vendor while nobody dies."""
-    tried = asyncio.run(faults_tried(thorough=size.shapes))
+    tried = faults_tried(thorough=size.shapes)
     return [
-        ("faults tried", f"{tried.faults:,}"),
+        ("faults tried, one at a time, at every call of every flow", f"{tried.faults:,}"),
+        ("of these: ended otherwise than without the fault", f"{len(tried.wrong)}"),
         ("of these: duplicates, lost, echoes, unsettled",
          f"{tried.duplicates}, {tried.lost}, {tried.echoes}, {tried.unsettled}"),
     ]  # fmt: skip

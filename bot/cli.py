@@ -46,7 +46,7 @@ class Tieout:
         return {slug: _system(slug, connector.facts) for slug, connector in CONNECTORS.items()}
 
     def sandboxes(self) -> Mapping[str, SandboxLogin]:
-        from connectors.registry import SANDBOXES
+        from connectors.sandboxes import SANDBOXES
 
         return {
             slug: SandboxLogin(
@@ -88,7 +88,7 @@ class Tieout:
     async def serve_sandbox(
         self, slug: str, port: int, seed: Path | None, limits: bool, ready: Callable[[str], None]
     ) -> None:
-        from connectors.registry import SANDBOXES
+        from connectors.sandboxes import SANDBOXES
 
         sandbox = SANDBOXES[slug](limits=limits)
         if seed is not None:
@@ -305,7 +305,7 @@ class DemoOutside:
     @contextlib.asynccontextmanager
     async def vendor(self, slug: str, *, paced: bool, old_s: float) -> AsyncIterator[Vendor]:
         from connectors.kit.sandbox import VirtualClock
-        from connectors.registry import SANDBOXES
+        from connectors.sandboxes import SANDBOXES
 
         clock = VirtualClock(datetime.now(UTC) - timedelta(seconds=old_s))
         async with SANDBOXES[slug](clock, limits=False) as sandbox:

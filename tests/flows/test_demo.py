@@ -19,7 +19,7 @@ from bot.cli import DemoOutside
 from bot.demo.figures import Figures
 from bot.demo.stage import Options, play_once
 from connectors.quickbooks.sandbox import QuickBooksSandbox
-from connectors.registry import SANDBOXES
+from connectors.sandboxes import SANDBOXES
 
 ROOT = Path(__file__).parents[2]
 TIEOUT = (sys.executable, "-m", "bot.cli", "demo")

@@ -28,7 +28,8 @@ from connectors.kit.errors import ConnectorError
 from connectors.kit.http import client
 from connectors.kit.sandbox.clock import VirtualClock
 from connectors.kit.sandbox.faults import Fault, status
-from connectors.registry import CONNECTORS, SANDBOXES
+from connectors.registry import CONNECTORS
+from connectors.sandboxes import SANDBOXES
 from worker.api import ChannelApi, Messages, Problem, Trail
 from worker.house import House, open_house
 from worker.settings import WorkerSettings

@@ -31,6 +31,7 @@ VIOLATIONS: list[tuple[str, str, str]] = [
             "sqlalchemy", "aiohttp", "arq", "redis", "asyncio", "worker.store", "worker.usecases", "worker.jobs",
             "worker.reports", "connectors.kit.http", "connectors.kit.sandbox", "connectors.hubspot",
             "connectors.quickbooks", "connectors.csv", "connectors.memory", "connectors.registry",
+            "connectors.sandboxes",
         )
     ],
     *[
@@ -39,7 +40,7 @@ VIOLATIONS: list[tuple[str, str, str]] = [
     ],
     *[
         ("the kit names no vendor", f"connectors/kit/bad_{name}.py", f"connectors.{name}")
-        for name in ("hubspot", "quickbooks", "csv", "memory", "registry")
+        for name in ("hubspot", "quickbooks", "csv", "memory", "registry", "sandboxes")
     ],
     *[
         ("one vendor knows no other", f"connectors/{one}/bad_{other}.py", f"connectors.{other}")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.registry import CONNECTORS, SANDBOXES
+from connectors.registry import CONNECTORS
+from connectors.sandboxes import SANDBOXES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bot", "worker", "connectors", "benchmarks")
