@@ -26,6 +26,7 @@ DIFFERENT = "conflict.different"
 CREATE = "conflict.create"
 NOT_NEEDED = "conflict.not_needed"
 LEAVE = "conflict.leave"
+ARCHIVE = "conflict.archive"
 REISSUE = "conflict.reissue"
 CREDIT = "conflict.credit"
 

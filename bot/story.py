@@ -30,6 +30,7 @@ _CHOICES = {
     "create": "make it",
     "not-needed": "not needed",
     "leave": "leave it",
+    "archive": "make it inactive too",
     "reissue": "credit and re-issue it",
     "credit": "credit it",
 }

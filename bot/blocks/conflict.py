@@ -113,7 +113,7 @@ def _score(score: int | None) -> str:
 def _choices(conflict: ConflictView, look: Look) -> Json | None:
     known = {
         "field": _field, "everywhere": _everywhere, "match": _match, "create": _create, "document": _document,
-        "half": _half,
+        "half": _half, "removed": _removed,
     }  # fmt: skip
     return actions(known.get(conflict.what, _leave)(conflict, look))
 
@@ -212,6 +212,14 @@ def _half(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
     ]
 
 
+def _removed(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
+    what = "What is still there becomes inactive. Nothing is deleted, and it can be made active there again."
+    too = button(
+        "Make inactive too", ids.ARCHIVE, _value(conflict, look, ids.ARCHIVE), confirm=(what, "Make inactive")
+    )
+    return [too, *_leave(conflict, look)]
+
+
 def _leave(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
     return [
         button("Leave as it is", ids.LEAVE, _value(conflict, look, ids.LEAVE)),
@@ -253,6 +261,8 @@ def _decided(conflict: ConflictView) -> str:
             return "to be credited and re-issued, said"
         case "credit":
             return "to be credited, said"
+        case "archive":
+            return "to be made inactive too, said"
         case _:
             return "left as it is" if conflict.what != "half" else "put right, said"
 

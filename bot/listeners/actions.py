@@ -23,6 +23,7 @@ CHOICES = {
     ids.CREATE: "create",
     ids.NOT_NEEDED: "not-needed",
     ids.LEAVE: "leave",
+    ids.ARCHIVE: "archive",
     ids.REISSUE: "reissue",
     ids.CREDIT: "credit",
 }

@@ -386,6 +386,7 @@ def _decision(decision: str, conflict: ConflictView) -> str:
         "create": "to be made",
         "not-needed": "not needed",
         "leave": "left as it is",
+        "archive": "to be made inactive too",
         "reissue": "to be credited and re-issued",
         "credit": "to be credited",
         "one-by-one": "to be looked at one by one",

@@ -288,6 +288,26 @@ async def test_a_counterpart_that_somebody_edited_is_asked_about(rig: Rig) -> No
     assert (0, "removed", True) == (rig.plan.changes, asked.what, asked.reason.endswith("edited there since: phone"))
 
 
+async def test_a_person_says_that_it_goes_too(rig: Rig) -> None:
+    """As a change of the next plan; an edit after the answer is asked about again."""
+    await rig.pair_up(mapping(customers={"removed": {"crm": "ask", "books": "ask"}}))
+    crm, books = await rig.linked("Acme", phone="+1 212 555 0100")
+    rig.crm.delete(C, crm)
+    await rig.preview()
+    await rig.settle("archive")
+    rig.books.edit(C, books, phone="+1 212 555 0199")
+    await rig.preview()
+    (again,) = await rig.conflicts()
+    assert (0, True) == (rig.plan.changes, again.reason.endswith("edited there since: phone"))
+    await rig.settle("archive")
+    await rig.preview()
+    (change,) = await rig.changes()
+    assert ("books", "archive", books) == (change.side, change.operation, change.ref)
+    await rig.apply()
+    await rig.preview()
+    assert ([], 0, [], []) == (rig.names(rig.books), rig.plan.changes, await rig.conflicts(), await rig.dirty())
+
+
 async def test_a_counterpart_that_came_back_is_not_archived(rig: Rig) -> None:
     """Restored between preview and Apply: the change is stale, both live."""
     await rig.pair_up(mapping(customers={"removed": {"crm": "deactivate", "books": "ask"}}))

@@ -190,6 +190,8 @@ def _removed(
     members = _members(link)
     asked = _shall_it_go(scope, link, side, stone, left, edited)
     policy = "ask" if edited and scope.removed[side] == "deactivate" else scope.removed[side]
+    if any(decision.detail == asked.reason for decision in scope.decided(side, stone.ref, "archive")):
+        policy = "deactivate"  # a person saw how it stands, and said so
     if policy == "leave" or scope.known.questions.is_left(side, scope.kind, stone.ref, "removed", asked.fingerprint):
         drawing.settle(members)
     elif policy == "ask":

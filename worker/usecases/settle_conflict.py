@@ -31,7 +31,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "match": ("same", "different"),
     "create": ("create", "not-needed"),
     "document": ("leave",),
-    "removed": ("leave",),
+    "removed": ("archive", "leave"),
     "half": ("leave",),
 }
 
@@ -216,7 +216,7 @@ async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: 
         if len(question.candidates) != 1:
             raise NotAChoice("say which one: " + ", ".join(str(c["ref"]) for c in question.candidates))
         details = [str(question.candidates[0]["ref"])]
-    just_this = question.fingerprint if choice in ANSWERS else ""
+    just_this = question.fingerprint if choice in ANSWERS else question.reason if choice == "archive" else ""
     for detail in details if choice in ("same", "different") else [just_this]:
         decision = Decision(
             side=question.side,

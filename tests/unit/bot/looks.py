@@ -187,7 +187,7 @@ EVERYWHERE = msgspec.structs.replace(
     records=41,
 )
 CREATE = msgspec.structs.replace(MATCH, what="create", candidates=(), choices=("create", "not-needed"))
-REMOVED = msgspec.structs.replace(MATCH, what="removed", candidates=(), choices=("leave",))
+REMOVED = msgspec.structs.replace(MATCH, what="removed", candidates=(), choices=("archive", "leave"))
 
 DOCUMENT = msgspec.structs.replace(
     MATCH,
