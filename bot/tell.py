@@ -10,7 +10,7 @@ import msgspec
 from bot.blocks import answers, conflict, plan, report, run
 from bot.blocks.parts import Say, plural, quiet
 from bot.blocks.plan import Look
-from bot.changes_file import changes_workbook
+from bot.changes_file import changes_file
 from bot.errors import explain
 from bot.gate import Gate
 from bot.metadata import Buttons
@@ -168,11 +168,10 @@ class Teller:
     async def _changes_file(self, letter: LetterView, look: Look) -> list[Sending]:
         plan_id = str(letter.body["plan"])
         view = await self._api.plan(plan_id)
-        changes = await self._api.changes(plan_id)
-        name = f"changes-{view.created_at:%Y-%m-%d}-{plan_id[-6:]}.xlsx"
-        comment = f"All {len(changes):,} changes of the plan."
-        content = changes_workbook(changes)
-        return [Upload(name=name, title=name, content=content, comment=comment, thread=str(letter.body["thread"]))]
+        file = await changes_file(view.changes + view.held, self._api.each_change(plan_id))
+        name = f"changes-{view.created_at:%Y-%m-%d}-{plan_id[-6:]}.{file.ending}"
+        thread = str(letter.body["thread"])
+        return [Upload(name=name, title=name, content=file.content, comment=file.comment, thread=thread)]
 
     async def _audit_file(self, letter: LetterView, look: Look) -> list[Sending]:
         file = await self._trail.export_story(look.pair.id, str(letter.body["record"]))

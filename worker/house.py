@@ -149,7 +149,8 @@ async def working(
 ) -> AsyncIterator[None]:
     """Workers for some lanes, and the sweeper, until the block ends."""
     tasks = [asyncio.create_task(_supervised(house, session, clock, lane), name=f"lane {lane}") for lane in lanes]
-    tasks.append(asyncio.create_task(sweep(house.db, house.queue, house.settings.verify_a_day), name="sweeper"))
+    sweeping = sweep(house.db, house.queue, house.settings.verify_a_day, house.registry)
+    tasks.append(asyncio.create_task(sweeping, name="sweeper"))
     try:
         yield
     finally:

@@ -214,9 +214,7 @@ def _half(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
 
 def _removed(conflict: ConflictView, look: Look) -> list[InteractiveElement]:
     what = "What is still there becomes inactive. Nothing is deleted, and it can be made active there again."
-    too = button(
-        "Make inactive too", ids.ARCHIVE, _value(conflict, look, ids.ARCHIVE), confirm=(what, "Make inactive")
-    )
+    too = button("Make inactive too", ids.ARCHIVE, _value(conflict, look, ids.ARCHIVE), confirm=(what, "Make inactive"))
     return [too, *_leave(conflict, look)]
 
 
@@ -273,9 +271,14 @@ def _written(conflict: ConflictView, run: RunView | None) -> str:
         return "A card for each follows in the thread." if one_by_one else "The next preview shows what that changes."
     if conflict.decision in ("reissue", "credit"):
         return "The next preview shows it; nothing is written before Apply."
-    to = {"crm": conflict.books_title, "books": conflict.crm_title, "value": "both sides"}.get(
+    if conflict.lost_at is not None and conflict.decision in ("crm", "books") and conflict.decision != conflict.lost_at:
+        return "It stands on both sides."
+    sides = {"crm": conflict.crm_title, "books": conflict.books_title}
+    to = {"crm": sides["books"], "books": sides["crm"], "value": "both sides"}.get(
         conflict.decision or "", "the other side"
     )
+    if conflict.lost_at is not None and conflict.decision == conflict.lost_at:
+        to = sides[conflict.lost_at]
     if run is None:
         return "It is being written." if conflict.decision in ("crm", "books", "value", "create") else ""
     if run.outcome.get("done"):

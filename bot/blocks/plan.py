@@ -29,6 +29,7 @@ from bot.blocks.parts import (
     table,
     when,
 )
+from bot.duration import how_long
 from bot.gate import Gate, mentions
 from bot.metadata import Buttons
 from worker.api import field_name
@@ -193,7 +194,9 @@ def preview(plan: PlanView, run: RunView, look: Look) -> Say:
     if plan.changes > len(free) > 0:
         blocks.append(context(f"{len(free)} of {plan.changes}; all of them are in the thread."))
     rest = _waiting(plan) if plan.undoes is None else _left(plan)
-    blocks += [_held(plan), rest, *_foot(plan, look), _details(plan, run)]
+    lasts = how_long(plan)
+    blocks += [_held(plan), rest, *([context(quiet(lasts))] if lasts is not None else [])]
+    blocks += [*_foot(plan, look), _details(plan, run)]
     return said(f"{_name(plan)}: {line}", blocks)
 
 

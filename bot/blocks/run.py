@@ -16,6 +16,7 @@ NAMES = {
     "settle": "Decision",
     "undo": "Undo",
     "hear": "Webhook",
+    "poll": "Poll",
     "verify": "Verification",
 }
 

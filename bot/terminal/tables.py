@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from bot.duration import how_long
 from bot.story import headline, standing, steps
 from bot.terminal.words import clipped, count, field_name, kind_name, moment, money, plain_money, value
 
@@ -157,6 +158,8 @@ def preview(plan: PlanView, pair: PairView, *, everything: bool = False) -> str:
     if len(shown) < total:
         blocks[-1] += f"\n  ({len(shown)} of {total:,}; --all shows everything)"
     blocks += _why_waiting(plan, changes) if plan.undoes is None else [*_on_hold(plan, changes), *_left(plan)]
+    lasts = how_long(plan)
+    blocks += [lasts] if lasts is not None else []
     return "\n\n".join(blocks)
 
 
@@ -364,7 +367,9 @@ def settled(view: SettledView, conflict: ConflictView, at: str, own: str | None 
     if view.decision in ("reissue", "credit"):
         return f"{view.title}: {_decision(view.decision, conflict)} by {view.by}, {at}. The next preview shows it."
     said = f"{own} set" if view.decision == "value" and own is not None else _decision(view.decision, conflict)
-    return f"{view.title}: {said} by {view.by}, {at}. The next sync carries it out."
+    stands = conflict.lost_at is not None and view.decision in ("crm", "books") and view.decision != conflict.lost_at
+    then = "It stands on both sides." if stands else "The next sync carries it out."
+    return f"{view.title}: {said} by {view.by}, {at}. {then}"
 
 
 def _then(decision: str) -> str:

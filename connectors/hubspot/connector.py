@@ -12,6 +12,7 @@ from connectors.hubspot import catalogue, vendor, webhooks
 from connectors.hubspot.api import Api, Filter, in_slices
 from connectors.hubspot.feed import Feed
 from connectors.hubspot.fields import MERGED, Shape, full_name, instant, object_of, ref_of
+from connectors.hubspot.history import read_history
 from connectors.hubspot.reading import Reader
 from connectors.hubspot.settings import Settings, named, read_settings
 from connectors.hubspot.vendor import COMPANY, CONTACT, DEAL, LINE_ITEM, MARKER, CrmObject
@@ -25,6 +26,7 @@ from connectors.kit.contract import (
     Facts,
     FieldInfo,
     Figures,
+    Histories,
     OAuth,
     Outcome,
     Page,
@@ -147,6 +149,10 @@ class HubSpot(Connector):
         recs = await self._api.batch_read(end, names, list(dict.fromkeys(owner.values())))
         records = {record.ref: record for record in (await self._reader.records(end, recs)).records}
         return {ref: records[owner[id_]] for ref, id_ in asked if owner.get(id_) in records}
+
+    async def history(self, kind: Kind, refs: Sequence[str], paths: Sequence[str]) -> Histories:
+        """What fields held, from `propertiesWithHistory`; fifty records in a call."""
+        return await read_history(self._reader, kind, refs, paths)
 
     # ----------------------------------------------------------------- looking up
 

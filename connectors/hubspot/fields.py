@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from babel import Locale
 
-from connectors.canon.fields import FIELDS, FieldType, Value, canonical_path
-from connectors.canon.records import Customer, DealLine, Item, Kind
+from connectors.canon.fields import FIELDS, FieldType, Value, canonical_path, read
+from connectors.canon.records import Customer, Deal, DealLine, Item, Kind
 from connectors.canon.values import ABSENT, Address, Discount, Money, Price
 from connectors.hubspot.vendor import (
     COMPANY,
@@ -117,6 +117,19 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         if wire in ("price", "amount"):
             return wire
         return next((path for path, name in self.wires.items() if name == wire), f"properties.{wire}")
+
+    def made_of(self, path: str) -> tuple[str, ...]:
+        """The properties that a canonical path is read from and written to; none: it has no place here."""
+        if path.startswith("properties."):
+            name = path.removeprefix("properties.")
+            return (name,) if name in self.custom else ()
+        if path == ADDRESS and self.kind is Kind.CUSTOMER:
+            return tuple(part for part in _ADDRESS_PARTS if part in self.names)
+        if path == "legal_name" and self.object is CONTACT:
+            return ("firstname", "lastname")
+        if path == "price" and self.object is PRODUCT:
+            return ("price",)
+        return (self.wires[path],) if path in self.wires else ()
 
 
 def parse_properties(text: str) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -374,6 +387,15 @@ def deal_fields(shape: Shape, rec: Rec) -> dict[str, Any]:
     """A deal's plain fields and stamps, as arguments of Deal. Raises Unreadable."""
     fields = {path: value for path, value in _plain(shape, rec.properties).items() if value is not ABSENT}
     return {"ref": rec.id, "properties": own_properties(shape, rec.properties), **_stamps(rec), **fields}
+
+
+def value_of(shape: Shape, rec: Rec, path: str, currency: str | None) -> Value:
+    """One field of a record of which only the properties are told that it is made of. Raises Unreadable."""
+    if shape.kind is Kind.ITEM:
+        return read(item(shape, rec, currency), path)
+    if shape.kind is Kind.DEAL:
+        return read(Deal(**deal_fields(shape, rec)), path)
+    return read(customer(shape, rec), path)
 
 
 def deal_line(rec: Rec) -> DealLine:

@@ -16,9 +16,24 @@ class Paging(msgspec.Struct, frozen=True):
     next: NextPage | None = None
 
 
+class PastValue(msgspec.Struct, frozen=True, rename="camel"):
+    """A value that a property was given, when, and by what: a person in HubSpot, an app, a workflow."""
+
+    value: str | None = None
+    timestamp: str | None = None
+    source_type: str | None = None
+    source_id: str | None = None
+
+    @property
+    def writer(self) -> str | None:
+        """The same text for the same writer: `CRM_UI userId:1`, `INTEGRATION 54321`; None: it is not told."""
+        return f"{self.source_type} {self.source_id or ''}".rstrip() if self.source_type is not None else None
+
+
 class Rec(msgspec.Struct, rename="camel"):
     """One CRM object. Values are text whatever the property's type. `new` is told by an upsert, the trace id by
-    writes that carried one. Times stay text: most are only compared."""
+    writes that carried one, `properties_with_history` (newest first) where it was asked for. Times stay text: most
+    are only compared."""
 
     id: str
     properties: dict[str, str | None] = {}
@@ -28,6 +43,11 @@ class Rec(msgspec.Struct, rename="camel"):
     archived_at: str | None = None
     new: bool | None = None
     object_write_trace_id: str | None = None
+    properties_with_history: dict[str, list[PastValue]] | None = None
+
+    def told_before(self, name: str) -> list[PastValue]:
+        """A property's history, newest first; empty where none is told."""
+        return (self.properties_with_history or {}).get(name, [])
 
 
 class Records(msgspec.Struct, frozen=True):

@@ -62,6 +62,8 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     page                records in one page of `changes`
     batch_read          refs in one vendor call of `get`
     batch_write         writes in one vendor call of `write` (1: the vendor takes no batches)
+    read_calls          calls, at most, that `get` makes for `batch_read` refs: what hangs on a record is read with it
+    write_calls         calls, at most, of one `write`, with the read of what was stored
     repeat              what a repeated create does
     marker              canonical path or vendor's field where our marker is kept; None: no place for it
     marker_searchable   the vendor can find a record by its marker
@@ -70,6 +72,7 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     lands_within_s      how late a write whose client gave up may still take effect
     settles_s           how long after our write the vendor may rewrite its values by itself
     optimistic_lock     an update with an old `version` is refused
+    history             refs in one vendor call of `history`; 0: the vendor does not tell what a field held before
     draft               documents can be saved unposted
     rounding            how the vendor rounds tax: by line, or by document on the net of each rate
     delta               how changes are found
@@ -83,6 +86,8 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     page: int = 100
     batch_read: int = 1
     batch_write: int = 1
+    read_calls: int = 1
+    write_calls: int = 1
     repeat: Repeat = Nothing()
     marker: str | None = None
     marker_searchable: bool = False
@@ -91,6 +96,7 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     lands_within_s: float = 120
     settles_s: float = 0
     optimistic_lock: bool = False
+    history: int = 0
     draft: bool = False
     rounding: Literal["line", "document"] = "document"
     delta: Delta = "time"
@@ -138,7 +144,8 @@ PACE = Setting("pace", "Spread calls over the vendor's limits: on; off for a san
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a system declares about itself. `title` is what people read ("QuickBooks"); `rate` is calls per
-    seconds as documented, e.g. (500, 60); `sandbox` the setting that points at a local sandbox."""
+    seconds as documented, e.g. (500, 60); `batch_rate` those that carry several writes, where they are counted apart;
+    `sandbox` the setting that points at a local sandbox."""
 
     system: str
     title: str
@@ -147,6 +154,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[Setting, ...] = ()
     kinds: Mapping[Kind, KindFacts]
     rates: tuple[tuple[int, float], ...] = ()
+    batch_rate: tuple[int, float] | None = None
     call_deadline_s: float = 30
 
 
@@ -170,6 +178,18 @@ class BadRow(msgspec.Struct, frozen=True):
     where: str
     reason: str
     ref: str | None = None
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A value that a field was given: when, by the vendor's clock, and by whom. `by` is the vendor's own name of the
+    writer, equal for two writes of one writer; None: it does not tell."""
+
+    value: Value
+    at: datetime
+    by: str | None = None
+
+
+Histories: TypeAlias = dict[str, dict[str, tuple[Past, ...]]]
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -490,6 +510,12 @@ class Connector(abc.ABC):
         """Send writes of one kind and one operation, at most `batch_write` of them, in one vendor call; an outcome
         for each, in order. `key` is the call's idempotency key. Never sent twice by this layer. What the vendor
         answered is an outcome, not an exception; a cancellation is raised and leaves every write in doubt."""
+
+    async def history(self, kind: Kind, refs: Sequence[str], paths: Sequence[str]) -> Histories:
+        """Ref -> path -> what the field was given, newest first; a write of the value that was there already may be
+        missing, and so may what is old. Asked only of kinds that declare `history`. A ref that is not visible, and a
+        path of which the vendor tells nothing, are left out."""
+        return {}
 
     @abc.abstractmethod
     async def catalogue(self) -> Catalogue:

@@ -25,6 +25,7 @@ from connectors.kit.contract import (
     Event,
     Facts,
     Figures,
+    Histories,
     InDoubt,
     Moved,
     NamedTerms,
@@ -122,6 +123,17 @@ class Memory(Connector):
         if row.gone is None:
             return row.record
         return row.gone if self.world.knobs.tombstones else None
+
+    async def history(self, kind: Kind, refs: Sequence[str], paths: Sequence[str]) -> Histories:
+        found: Histories = {}
+        size = self.world.knobs.batch_read
+        for start in range(0, len(refs), size):
+            some = refs[start : start + size]
+            await self._read(Call("history", kind, items=len(some)))
+            with self.world.turn():
+                seen = [ref for ref in some if self._seen(kind, ref) is not None]
+                found |= {ref: {path: self.world.state.history(kind, ref, path) for path in paths} for ref in seen}
+        return found
 
     async def find(self, kind: Kind, path: str, values: Sequence[str]) -> dict[str, list[AnyRecord]]:
         await self._read(Call("find", kind, items=len(values)))

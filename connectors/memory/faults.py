@@ -11,7 +11,7 @@ from connectors.canon.records import Kind
 from connectors.kit.contract import Operation
 
 Point: TypeAlias = Literal[
-    "write", "changes", "get", "find", "by_marker", "mark", "created_since", "catalogue", "figures"
+    "write", "changes", "get", "history", "find", "by_marker", "mark", "created_since", "catalogue", "figures"
 ]
 What: TypeAlias = Literal[
     "lose",  # committed, and the answer is lost

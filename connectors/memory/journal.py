@@ -23,6 +23,9 @@ if sys.platform != "win32":
     import fcntl
 
 
+VENDOR, PERSON, APP = "vendor", "person", "app"  # who writes: the vendor itself, somebody there, its API
+
+
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
     """The account was set up so."""
 
@@ -31,10 +34,11 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
 
 
 class Put(msgspec.Struct, frozen=True, tag="put"):
-    """A record was made or changed: this is all of it."""
+    """A record was made or changed: this is all of it, and who did it."""
 
     at: datetime
     record: AnyRecord
+    by: str = VENDOR
 
 
 class Took(msgspec.Struct, frozen=True, tag="took"):

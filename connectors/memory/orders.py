@@ -12,6 +12,7 @@ from connectors.canon.fields import Value, canonical_path, read, with_fields
 from connectors.canon.records import AnyRecord, Invoice, Kind, kind_of
 from connectors.canon.values import ABSENT
 from connectors.kit.contract import Act, Create, Denied, Done, Moved, Outcome, Update, Upsert, Write
+from connectors.memory.journal import APP
 from connectors.memory.shaping import shaped
 from connectors.memory.vendor import DOCUMENTS
 
@@ -80,7 +81,7 @@ def _store(world: MemoryWorld, record: AnyRecord) -> Outcome:
     no = world.objection(record)
     if no is not None:
         return no
-    stored = world.put(shaped(record, world.knobs))
+    stored = world.put(shaped(record, world.knobs), APP)
     return Done(stored.ref, stored.version, stored, request_id=f"r{world.state.head}")
 
 

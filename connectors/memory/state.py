@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from connectors.canon.fields import field_type, key, read
+from connectors.canon.fields import Value, field_type, key, read
 from connectors.canon.records import AnyRecord, CreditNote, Invoice, Kind, Payment, kind_of
-from connectors.kit.contract import Outcome, Tombstone
+from connectors.canon.values import ABSENT
+from connectors.kit.contract import Outcome, Past, Tombstone
 from connectors.memory.faults import Call
 from connectors.memory.journal import (
     Answered,
@@ -61,6 +62,7 @@ class State:
         self.ledger = Ledger(knobs.home_currency)
         self.answers: dict[str, tuple[datetime, tuple[Outcome, ...]]] = {}
         self.later: list[Later] = []
+        self.past: dict[tuple[Kind, str], tuple[Put, ...]] = {}  # newest first, where `history` is kept
         self.write_calls: list[Call] = []
 
     def copy(self) -> State:
@@ -74,6 +76,7 @@ class State:
         twin.ledger = self.ledger.copy()
         twin.answers = dict(self.answers)
         twin.later = list(self.later)
+        twin.past = dict(self.past)
         twin.write_calls = list(self.write_calls)
         return twin
 
@@ -136,6 +139,19 @@ class State:
         self.rows[kind][ref] = Row(record=record, made=made, changed=self.head)
         self.log[kind].append((self.head, ref))
         self._remember(record)
+        if self.knobs.history:
+            self.past[kind, ref] = (entry, *self.past.get((kind, ref), ()))
+
+    def history(self, kind: Kind, ref: str, path: str) -> tuple[Past, ...]:
+        """What a field was given, newest first: puts that left it as it was are not told."""
+        found: list[Past] = []
+        held: Value = ABSENT
+        for put in reversed(self.past.get((kind, ref), ())):
+            value = read(put.record, path)
+            if value != held:
+                found.append(Past(value, put.at, put.by))
+            held = value
+        return tuple(reversed(found))
 
     def _take(self, entry: Took) -> None:
         self.head += 1

@@ -31,6 +31,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     rewrites        path -> what the vendor does to the value by itself within `settles_s` of our write: `upper`
                     (equal by canonical key) or `stamp` (another value)
     all_or_nothing  a batch with one bad write is refused whole, and not a word of which it is
+    history         what fields held before is kept, and who wrote it
     repeat          what a repeated create does, where it is not what `unique_names` says
     rates           home currency units for one foreign unit: the books' rate of the day
     tax_rates       tax code -> percent; tax is rounded by document on the net of each code
@@ -38,6 +39,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
 
     unique_names: bool = True
     optimistic_lock: bool = True
+    history: bool = False
     drafts: bool = True
     tombstones: bool = True
     marker: Literal["searchable", "kept", "none"] = "searchable"
@@ -87,6 +89,7 @@ def _kind_facts(kind: Kind, knobs: Knobs) -> KindFacts:
         lands_within_s=knobs.lands_within_s,
         settles_s=knobs.settles_s,
         optimistic_lock=knobs.optimistic_lock,
+        history=knobs.batch_read if knobs.history else 0,
         draft=knobs.drafts and kind in DOCUMENTS,
         rounding="document",
         delta="feed",

@@ -21,6 +21,8 @@ from connectors.canon.values import ABSENT
 from connectors.kit.contract import Clock, Create, Denied, Done, Event, Facts, NotSent, Outcome, Replay, Write
 from connectors.memory.faults import Call, Fault, Script
 from connectors.memory.journal import (
+    PERSON,
+    VENDOR,
     Answered,
     Called,
     Entry,
@@ -219,7 +221,7 @@ class MemoryWorld:
         no = self.objection(record)
         if no is not None:
             raise ValueError(no.reason)
-        return self.put(shaped(record, self.knobs))
+        return self.put(shaped(record, self.knobs), PERSON)
 
     def _person_takes(
         self, kind: Kind, ref: str, how: Literal["deleted", "archived", "merged"], survivor: str | None = None
@@ -265,11 +267,11 @@ class MemoryWorld:
         row = self.state.row(Kind.CUSTOMER, ref)
         return row is not None and row.gone is None
 
-    def put(self, record: AnyRecord) -> AnyRecord:
+    def put(self, record: AnyRecord, by: str = VENDOR) -> AnyRecord:
         """Store a record, and bring the balances of the documents it settles up to date. As it is afterwards."""
         source = (kind_of(record), record.ref)
         touched = self.state.ledger.touched_by(source)
-        self.commit(Put(self.now, record))
+        self.commit(Put(self.now, record, by))
         for ref in sorted(touched | self.state.ledger.touched_by(source)):
             self._refresh_balance(ref)
         return self.see(*source)

@@ -177,5 +177,6 @@ FACTS: Final = Facts(
         Kind.PAYMENT: _kind("create", "void", "delete", marker="PrivateNote"),
     },
     rates=(CALLS_PER_SECOND, CALLS_PER_MINUTE),
+    batch_rate=BATCHES_PER_MINUTE,
     call_deadline_s=CALL_DEADLINE_S,
 )

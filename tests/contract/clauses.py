@@ -343,6 +343,23 @@ def updating(h: Harness, kind: Kind, before: AnyRecord, text: str | None) -> Upd
     )
 
 
+@clause(lambda h, k: updates(h, k) and h.of(k).history > 0)
+async def history_tells_what_a_write_passed_over(h: Harness, kind: Kind) -> None:
+    """Where history is declared, it tells what a person typed before our write, newest first, and that it was another
+    who wrote. A ref that means nothing is left out."""
+    path, ref = h.text_path[kind], await standing(h, kind, "passed over")
+    await h.advance(2)
+    await h.person_edits(kind, ref, "by a person")
+    await h.advance(2)
+    assert isinstance(await one(h.connector, updating(h, kind, await got(h, kind, ref), "by us")), Done)
+    told = await h.connector.history(kind, [ref, f"{ref}000999"], [path])
+    assert set(told) == {ref}
+    assert [past.value for past in told[ref][path][:2]] == ["by us", "by a person"]
+    ours, theirs = told[ref][path][:2]
+    assert ours.at > theirs.at
+    assert ours.by is None or ours.by != theirs.by
+
+
 @clause(locks)
 async def an_old_version_is_moved(h: Harness, kind: Kind) -> None:
     """Where an optimistic lock is declared, an update with an old version writes nothing."""

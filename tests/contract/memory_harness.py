@@ -28,7 +28,7 @@ from connectors.memory.vendor import Knobs, facts_of
 from connectors.memory.world import WORLDS, MemoryWorld
 from tests.contract.harness import Harness, WebhookCall, deps_in_process
 
-KNOBS = Knobs(page=3, batch_read=4, batch_write=5, search_delay_s=30)
+KNOBS = Knobs(page=3, batch_read=4, batch_write=5, search_delay_s=30, history=True)
 ON = date(2026, 10, 12)
 _NUMBERS = count()
 

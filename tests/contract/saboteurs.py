@@ -20,6 +20,7 @@ from connectors.kit.contract import (
     Denied,
     Done,
     Figures,
+    Histories,
     InDoubt,
     NotSent,
     Outcome,
@@ -29,6 +30,7 @@ from connectors.kit.contract import (
     Write,
 )
 from connectors.memory.connector import Memory
+from connectors.memory.journal import APP
 
 SABOTEURS: dict[str, type[Memory]] = {}
 
@@ -223,6 +225,18 @@ class Sweeping(Tampering):
         if isinstance(write, Update) and write.kind is Kind.CUSTOMER:
             return msgspec.structs.replace(write, after={**write.after, "website": "example.test"})
         return write
+
+
+@must_fail("history_tells_what_a_write_passed_over")
+class Oblivious(Memory):
+    """Knows of its own writes only."""
+
+    async def history(self, kind: Kind, refs: Sequence[str], paths: Sequence[str]) -> Histories:
+        told = await super().history(kind, refs, paths)
+        return {
+            ref: {path: tuple(past for past in pasts if past.by == APP) for path, pasts in fields.items()}
+            for ref, fields in told.items()
+        }
 
 
 @must_fail("an_old_version_is_moved")

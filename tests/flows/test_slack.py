@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 from collections.abc import AsyncIterator
 from datetime import date
 from io import BytesIO
@@ -11,6 +12,7 @@ import aiohttp
 import openpyxl
 import pytest
 
+from bot import changes_file
 from bot.sandbox import Fault, SlackSandbox
 from bot.serve import running
 from bot.settings import BotSettings
@@ -18,7 +20,7 @@ from connectors.canon.records import Customer, Kind
 from connectors.memory.faults import Fault as VendorFault
 from tests.flows.rig import Rig, deal, mapping
 from tests.flows.slack_bench import ROOM, Bench, db_now, open_bench, settings_for, working
-from worker.api import Problem
+from worker.api import Problem, client
 from worker.store import links, outbox
 from worker.usecases.pull import pull_pair
 
@@ -629,6 +631,23 @@ async def test_a_long_plan_is_folded_and_attached_in_full(bench: Bench) -> None:
     sheet = openpyxl.load_workbook(BytesIO(file.content or b"")).active
     assert sheet is not None
     assert 13 == sheet.max_row
+
+
+async def test_a_plan_too_long_for_a_workbook_is_attached_as_csv(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a few changes at a time, all of them, in order; the file's name and the line with it say what it is."""
+    monkeypatch.setattr(changes_file, "WORKBOOK_CHANGES", 11)
+    monkeypatch.setattr(client, "PAGE", 5)
+    refs = [await bench.rig.linked(f"Customer {n}", phone="+254 20 2710000") for n in range(12)]
+    for n, (crm, _) in enumerate(refs):
+        bench.rig.crm.edit(Kind.CUSTOMER, crm, phone=f"+254 20 27101{n:02d}")
+    await bench.previewed()
+    file = await bench.becomes(lambda: next(iter(bench.slack.files), None))
+    rows = list(csv.DictReader((file.content or b"").decode().splitlines()))
+    plan = await bench.rig.api.current_plan(bench.rig.pair.id)
+    assert plan is not None and 12 == plan.changes
+    numbers = [f"'{change.fields[0].after}" for change in await bench.rig.api.changes(plan.id)]
+    assert (numbers, True) == ([row["After"] for row in rows], file.name.endswith(".csv"))
+    await bench.until("All 12 changes of the plan, as CSV: a workbook takes 11 at most.")
 
 
 async def test_on_both_databases(both: Rig) -> None:

@@ -14,7 +14,7 @@ from bot.blocks import answers, choose, conflict, plan, report, run
 from bot.blocks.parts import Say
 from tests.unit.bot import looks
 from tests.unit.bot.looks import LOOK
-from worker.api.views import HistoryView, LeftView
+from worker.api.views import HistoryView, LeftView, TakesView
 
 SETTLED = msgspec.structs.replace(
     looks.CONFLICT, state="settled", decision="crm", decided_by="U0APPROVE1", decided_at=looks.NOW
@@ -69,8 +69,17 @@ REISSUE = msgspec.structs.replace(
                      why="the deal now says USD 120.00; dated 2026-11-10; apply it to the invoice by hand"),
     ),
 )  # fmt: skip
+LONG = msgspec.structs.replace(
+    looks.PLAN,
+    changes=14_406,
+    counts={**looks.PLAN.counts, "books.customer.update": 14_400},
+    takes=TakesView(
+        seconds=660, calls={"crm": 0, "books": 484}, system="QuickBooks", at_most=40, per_s=60, batches=True
+    ),
+)
 SHOWN: dict[str, Any] = {
     "preview": plan.preview(looks.PLAN, looks.run(), LOOK),
+    "preview_long": plan.preview(LONG, looks.run(), LOOK),
     "preview_replaced": plan.replaced(msgspec.structs.replace(looks.PLAN, state="superseded"), LOOK),
     "progress": run.progress(looks.run("apply", "running"), LOOK),
     "applied_with_trouble": plan.outcome(

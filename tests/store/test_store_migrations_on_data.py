@@ -188,6 +188,17 @@ async def _at_once(url: str, number: int) -> Sequence[str]:
     return [out.decode().strip() for out, _ in said]
 
 
+def test_databases_that_one_process_upgrades_at_once_do_not_meet(empty_urls: Url) -> None:
+    """Each gets its tables, once."""
+    urls = [empty_urls("sqlite") for _ in range(4)]
+
+    async def all_of_them() -> list[str | None]:
+        await asyncio.gather(*(upgrade(url) for url in urls))
+        return [await current_revision(url) for url in urls]
+
+    assert 1 == len(set(asyncio.run(all_of_them())))
+
+
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 def test_workers_that_start_at_once_upgrade_once(empty_urls: Url, dialect: str) -> None:
     """Three processes find an empty database: one makes it, the others wait for it, and all are one installation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from connectors.canon.values import ABSENT
 from connectors.kit.contract import Side, Token
 from connectors.kit.errors import ConnectorError
 from worker.api import views
+from worker.api.how_long import how_long
 from worker.api.undoing import LAST, NOT_AGAIN, left_out, run_meant, what_stays
 from worker.crash import crash
 from worker.engine.mapping import MappingError, parse
@@ -33,6 +34,7 @@ from worker.usecases.settle_conflict import Also, NotAChoice, choices_of, settle
 from worker.usecases.verify_trail import verify_trail
 
 SHOWN = 20
+PAGE = 1_000  # changes read at a time where all of a plan are wanted
 OVER = {
     "superseded": "replaced by a newer preview",
     "applying": "being applied",
@@ -186,6 +188,7 @@ class Api:
             undoes=row.undoes,
             notes=stays,
             settles=NOT_AGAIN in stays,
+            takes=await how_long(self._house.office, pair, row, titles),
             **left_out(run, titles),
         )
 
@@ -265,6 +268,22 @@ class Api:
             stored = await plans.read_changes(tx, plan_id, states)
         titles = await self._titles(pair)
         return [_change(s, titles) for s in stored]
+
+    async def each_change(self, plan_id: str) -> AsyncIterator[list[views.ChangeView]]:
+        """All changes in order, a page at a time, however many they are; each as it stands when its page is read."""
+        async with self._house.db.read() as tx:
+            row = await plans.get_plan(tx, plan_id)
+            if row is None:
+                raise Problem(f"There is no plan {plan_id}.")
+            pair = await connections.get_pair(tx, row.pair_id)
+        titles, after = await self._titles(pair), -1
+        while True:
+            async with self._house.db.read() as tx:
+                stored = await plans.read_changes(tx, plan_id, after_seq=after, limit=PAGE)
+            if not stored:
+                return
+            yield [_change(s, titles) for s in stored]
+            after = stored[-1].seq
 
     async def run_meant(self, pair_id: str, said: str) -> str:
         """The run that somebody names by its id, the id's ending, or as `last`. Raises Problem if it is none, or not
@@ -551,4 +570,5 @@ def _conflict(conflict: conflicts.Conflict, titles: Mapping[str, str]) -> views.
         decided_by=conflict.decided_by,
         opened_at=conflict.opened_at,
         records=question.records,
+        lost_at=question.lost_at,
     )

@@ -171,11 +171,16 @@ def _row(told: Told) -> list[str]:
 
 
 def _cell(value: Any, *, is_code: bool) -> str:
-    """Text; what a spreadsheet would take for a formula gets an apostrophe."""
+    """Text, guarded unless it is to be compared letter by letter."""
     if value is None or value == {}:
         return ""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_code else text
+    return text if is_code else guarded(text)
+
+
+def guarded(text: str) -> str:
+    """A cell of a CSV file: what a spreadsheet would take for a formula gets an apostrophe."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _still_there(error: StillThere, titles: Mapping[str, str]) -> Problem:

@@ -78,6 +78,19 @@ class LeftView(View, frozen=True, kw_only=True):
     reason: str
 
 
+class TakesView(View, frozen=True, kw_only=True):
+    """How long a plan takes at least, and which limit makes it: `system` takes `at_most` calls (or batches of writes)
+    in `per_s` seconds, and `used` of them are gone. `calls`: how many there are to each side."""
+
+    seconds: int
+    calls: dict[Literal["crm", "books"], int]
+    system: str
+    at_most: int
+    per_s: int
+    batches: bool = False
+    used: int = 0
+
+
 class PlanView(View, frozen=True, kw_only=True):
     """A plan with its first changes. `net` and `tax` of what it posts by currency, `credited` the net of its credit
     notes; `counts` by side.kind.operation; `held` counts
@@ -116,6 +129,7 @@ class PlanView(View, frozen=True, kw_only=True):
     approvers_needed: int = 1
     limit: str | None = None
     credited: dict[str, Decimal] = {}
+    takes: TakesView | None = None  # None: no vendor's limit makes it wait
 
 
 class ProgressView(View, frozen=True, kw_only=True):
@@ -157,7 +171,8 @@ class CandidateView(View, frozen=True, kw_only=True):
 
 class ConflictView(View, frozen=True, kw_only=True):
     """What needs a person, and the answers it takes. `records`: how many wait for it; with more than one (`what` is
-    everywhere), `candidates` are some of them, with both values."""
+    everywhere), `candidates` are some of them, with both values. `lost_at`: the side whose value our write passed over
+    and which is nowhere now; the other one's stands on both."""
 
     number: int
     what: str
@@ -182,6 +197,7 @@ class ConflictView(View, frozen=True, kw_only=True):
     decided_at: datetime | None = None
     fingerprint: str = ""
     records: int = 1
+    lost_at: str | None = None
 
 
 class SettledView(View, frozen=True, kw_only=True):

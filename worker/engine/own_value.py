@@ -73,6 +73,29 @@ def own_value(rule: FieldRule, text: str, crm: Value, books: Value, region: str 
     return OwnValue(crm=to_json(value), books=to_json(there), shown_crm=to_json(crm), shown_books=to_json(books))
 
 
+def put_back(rule: FieldRule, side: Side, lost: Value, now: dict[Side, Value], region: str | None) -> OwnValue | str:
+    """A value that was lost at a side, to stand there again and, where the field travels, on the other side too; or
+    why it cannot, in words. `now`: what each side holds."""
+    other: Side = "books" if side == "crm" else "crm"
+    there: Value | Unconvertible = now[other]
+    if rule.writes(other):
+        refused = check(rule.check, lost, region) if rule.check is not None else None
+        if refused is not None:
+            return refused
+        convert = rule.conversion.to_books if side == "crm" else rule.conversion.to_crm
+        there = convert(lost, now[other])
+    if isinstance(there, Unconvertible):
+        return there.reason
+    wanted = {side: to_json(lost), other: to_json(there)}
+    return OwnValue(
+        crm=wanted["crm"],
+        books=wanted["books"],
+        shown_crm=to_json(now["crm"]),
+        shown_books=to_json(now["books"]),
+        done=() if rule.writes(other) else (other,),
+    )
+
+
 _LIKE = {
     T.DECIMAL: "write it like 12.50",
     T.MONEY: "write it like 12.50 USD",

@@ -27,7 +27,8 @@ ONE_BY_ONE = "one-by-one"  # the answer, and the decision about each of the reco
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A question for a person. `crm`, `books` and `base` are JSON values as `to_json` writes them.
 
-    field       one field of two linked records: `crm` and `books` are its values, `base` those they agreed on
+    field       one field of two linked records: `crm` and `books` are its values, `base` those they agreed on; of an
+                edit that our write passed over (`lost_at`), its side has the value that was lost
     everywhere  the same for every linked pair of records that was never compared in this field: `candidates` are up
                 to five of them, as {title, crm, books}; `base` is {records: how many, digest: of all of them}
     match       which of the `candidates` a record is, if any
@@ -58,6 +59,20 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     def records(self) -> int:
         """How many records wait for the answer."""
         return int(self.base["records"]) if self.what == "everywhere" else 1
+
+    @property
+    def lost_at(self) -> Side | None:
+        """The side where our write passed over the edit that this is about; None: it is about no such edit."""
+        lost_at: Side | None = (
+            self.base.get("lost_at") if self.what == "field" and isinstance(self.base, dict) else None
+        )
+        return lost_at
+
+    @property
+    def stood(self) -> dict[Side, Any]:
+        """What each side held when it was asked: where an edit was lost, what was written over it."""
+        values: dict[Side, Any] = {"crm": self.crm, "books": self.books}
+        return values if self.lost_at is None else {**values, self.lost_at: self.base["written"]}
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from worker.crash import crash
 from worker.engine.guard import under_limit
 from worker.engine.mapping import MappingError
 from worker.engine.plan import left_out
-from worker.store import connections, plans, runs
+from worker.store import connections, plans, polls, runs
 from worker.store.audit import Entry, append
 from worker.store.database import Unit
 from worker.store.runs import LeaseLost, Run
@@ -304,10 +304,22 @@ async def _hear(office: Office, run: Run) -> dict[str, Any]:
     if run.plan_id is not None:
         return await _alone(office, run, desk)
     moved = sum(pulled.moved for pulled in (await pull_pair(desk)).values())
-    planned_before = run.fence > 1  # a worker that died may have read what moved, and planned nothing
-    if not desk.mapping.writes_alone or not (moved or planned_before):
+    # A worker that died, or a poll that failed, may have read what moved, and planned nothing.
+    unplanned = run.fence > 1 or run.request.get("unplanned") is True
+    if not desk.mapping.writes_alone or not (moved or unplanned):
         return {"moved": moved}
     return {"moved": moved, **await _alone(office, run, desk)}
+
+
+async def _poll(office: Office, run: Run) -> dict[str, Any]:
+    """Read what changed, as if it had been announced. Where somebody said when the pair is synced, it is only read:
+    what may write alone waits for that time."""
+    async with office.db.read() as tx:
+        scheduled = await polls.synced_by_schedule(tx, run.pair_id)
+    if run.plan_id is not None or not scheduled:
+        return await _hear(office, run)
+    pulled = await pull_pair(await _desk(office, run))
+    return {"moved": sum(side.moved for side in pulled.values())}
 
 
 async def _verify(office: Office, run: Run) -> dict[str, Any]:
@@ -445,5 +457,6 @@ WORK: dict[str, Callable[[Office, Run], Awaitable[dict[str, Any]]]] = {
     "settle": _settle,
     "undo": _undo,
     "hear": _hear,
+    "poll": _poll,
     "verify": _verify,
 }

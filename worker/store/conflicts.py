@@ -119,6 +119,10 @@ class Questions:
         self._of = {(q.kind, ref): q.ref for q in opened if q.side == "crm" for ref in q.named}
         self._fields = {(q.kind, q.rule) for q in opened if q.what == "everywhere"}
         self._left = {(q.side, q.kind, q.ref, q.rule, q.fingerprint) for q in left}
+        self._lost: dict[tuple[Kind, str], list[Question]] = {}
+        for question in opened:
+            if question.lost_at is not None:
+                self._lost.setdefault((question.kind, question.ref), []).append(question)
 
     def about(self, side: Side, kind: Kind, ref: str) -> bool:
         """Whether a question about this record is open."""
@@ -131,6 +135,10 @@ class Questions:
     def candidate_of(self, kind: Kind, ref: str) -> str | None:
         """The CRM record that, as an open question says, this record of the books may be."""
         return self._of.get((kind, ref))
+
+    def about_lost(self, kind: Kind, crm_ref: str) -> Sequence[Question]:
+        """The open questions about edits of a record, known by its CRM ref, that a write of ours passed over."""
+        return self._lost.get((kind, crm_ref), ())
 
     def is_left(self, side: Side, kind: Kind, ref: str, rule: str, fingerprint: str) -> bool:
         """Whether somebody answered this very question with *Leave*: it is not asked again until its inputs change."""

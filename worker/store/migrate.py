@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 from worker.store.database import open_database
 
 _FOLDER = Path(__file__).parent / "migrations"
+_ALONE = threading.Lock()  # alembic keeps what it works on in its module: two at once would meet in one database
 
 
 class NewerDatabase(Exception):
@@ -33,7 +35,12 @@ async def upgrade(url: str) -> None:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise NewerDatabase(f"the database is of revision {current}, which this Tieout does not know: upgrade Tieout")
-    await asyncio.to_thread(command.upgrade, _config(url), "head")
+    await asyncio.to_thread(_upgrade, url)
+
+
+def _upgrade(url: str) -> None:
+    with _ALONE:
+        command.upgrade(_config(url), "head")
 
 
 async def current_revision(url: str) -> str | None:

@@ -384,6 +384,15 @@ async def count_states(tx: Unit, plan_id: str) -> dict[State, int]:
     return {row[0]: row[1] for row in rows}
 
 
+async def still_to_send(tx: Unit, plan_id: str) -> dict[tuple[Side, Kind, Deed], int]:
+    """How many changes of each (side, kind, operation) a plan would send."""
+    what = (changes.c.side, changes.c.kind, changes.c.operation)
+    rows = await tx.rows(
+        select(*what, func.count()).where(changes.c.plan_id == plan_id, changes.c.state == "planned").group_by(*what)
+    )
+    return {(side, Kind(kind), operation): number for side, kind, operation, number in rows}
+
+
 async def last_refused(tx: Unit, pair_id: str, flow: Flow, sources: Sequence[str]) -> dict[str, Change]:
     """Source -> the change of a flow that was refused last."""
     found: dict[str, Change] = {}
@@ -548,6 +557,20 @@ async def keep_before(tx: Unit, images: Mapping[str, AnyRecord]) -> None:
             update(changes).where(changes.c.id == bindparam("p_id")).values(before_image=bindparam("p_image")),
             rows,
         )
+
+
+async def read_before(tx: Unit, ids: Sequence[str]) -> dict[str, AnyRecord]:
+    """What `keep_before` kept, by change."""
+    found: dict[str, AnyRecord] = {}
+    for part in chunks(ids):
+        asked = changes.c.id.in_(part), changes.c.before_image.is_not(None)
+        found.update(
+            {
+                id_: decode(image)
+                for id_, image in await tx.rows(select(changes.c.id, changes.c.before_image).where(*asked))
+            }
+        )
+    return found
 
 
 async def tally(tx: Unit, pair_id: str, rows: Sequence[dict[str, Any]]) -> None:

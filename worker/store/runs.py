@@ -100,8 +100,8 @@ async def get(tx: Unit, run_id: str) -> Run | None:
 
 
 async def recent(tx: Unit, pair_id: str, limit: int = 20) -> list[Run]:
-    """The last runs, the newest first. That a webhook was heard and led to no plan is no history."""
-    told = or_(runs.c.what != "hear", runs.c.plan_id.is_not(None), runs.c.state == "failed")
+    """The last runs, the newest first. That a webhook was heard, or a poll, and led to no plan is no history."""
+    told = or_(runs.c.what.not_in(("hear", "poll")), runs.c.plan_id.is_not(None), runs.c.state == "failed")
     rows = await tx.all(
         select(runs)
         .where(runs.c.pair_id == pair_id, told)
@@ -120,6 +120,15 @@ async def last_done(tx: Unit, pair_id: str, what: str, since: datetime) -> Run |
         .limit(1)
     )
     return _run(row) if row is not None else None
+
+
+async def calls_made(tx: Unit, connection_id: str, since: datetime) -> int:
+    """Calls to a connection, as far as the runs that ended well since then tell of them."""
+    mine = select(pairs.c.id).where(or_(pairs.c.crm == connection_id, pairs.c.books == connection_id))
+    rows = await tx.rows(
+        select(runs.c.result).where(runs.c.pair_id.in_(mine), runs.c.state == "done", runs.c.finished_at >= since)
+    )
+    return sum(msgspec.json.decode(result or "{}").get("calls", {}).get(connection_id, 0) for (result,) in rows)
 
 
 async def carried(tx: Unit, pair_id: str, plan_id: str) -> bool:

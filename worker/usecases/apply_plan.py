@@ -6,7 +6,7 @@ At any instant the process may die; the next worker finds every change in the st
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -16,10 +16,12 @@ from connectors.kit.contract import Act, Create, Denied, Done, Moved, NotSent, O
 from connectors.kit.contract import InDoubt as Doubt
 from connectors.kit.errors import ConnectorError, Reconnect, TryLater
 from worker.crash import crash
+from worker.engine.lost_edit import LostEdit, Passed
 from worker.engine.plan import Change, call_key
 from worker.store import connections, plans, runs
 from worker.store.database import Unit
 from worker.store.plans import Intent, LostRace, Step, StoredChange
+from worker.usecases.look_back import look_back
 from worker.usecases.office import OTHER, Desk
 from worker.usecases.outcomes import Answered, record_outcomes
 from worker.usecases.pull import pull_pair, refresh
@@ -245,12 +247,30 @@ async def _send(
         outcomes = [_outcome(error)] * len(ready)
     crash("call.answered")
     outcomes = [_alone(outcome) for outcome in outcomes] if len(ready) == 1 else outcomes
-    await _record(desk, run_id, actor, sent, outcomes)
+    outcomes, lost = await _look_back(desk, ready, targets, outcomes)
+    await _record(desk, run_id, actor, msgspec.structs.replace(sent, lost=lost), outcomes)
     await _look_for(desk, [s for s, o in zip(ready, outcomes, strict=True) if isinstance(o, Denied)])
     _stop_if_told(outcomes)
     for half in _halves([s for s, o in zip(ready, outcomes, strict=True) if _wants_fewer(o)]):
         await _apply_batch(desk, plan_id, run_id, actor, half)
     return await _again(desk, [s for s, o in zip(ready, outcomes, strict=True) if isinstance(o, Moved)])
+
+
+async def _look_back(
+    desk: Desk, ready: Sequence[StoredChange], targets: dict[str, AnyRecord], outcomes: Sequence[Outcome]
+) -> tuple[Sequence[Outcome], dict[str, tuple[LostEdit, ...]]]:
+    """By change, the edits that these writes passed over. If the vendor cannot be asked now, nobody knows, and what
+    was written counts as in doubt: the probe asks again."""
+    passed = [
+        Passed(change=s.change, before=targets[s.change.ref], stored=outcome.stored)
+        for s, outcome in zip(ready, outcomes, strict=True)
+        if isinstance(outcome, Done) and s.change.operation == "update" and s.change.ref in targets
+    ]
+    try:
+        return outcomes, await look_back(desk, passed)
+    except ConnectorError as error:
+        unseen = Doubt(f"what was typed meanwhile could not be looked up: {error.message}")
+        return [unseen if isinstance(outcome, Done) else outcome for outcome in outcomes], {}
 
 
 def _unheard(ready: Sequence[StoredChange]) -> list[Outcome]:
@@ -339,16 +359,23 @@ async def _intend(
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """One call: its changes, their records as sent, and when."""
+    """One call: its changes, their records as sent, and when. `lost`: by change, the edits that it passed over."""
 
     changes: Sequence[StoredChange]
     records: dict[str, AnyRecord]
     at: datetime
+    lost: Mapping[str, tuple[LostEdit, ...]] = {}
 
 
 async def _record(desk: Desk, run_id: str, actor: str, sent: Sent, outcomes: Sequence[Outcome]) -> None:
     answers = [
-        Answered(change=s.change, outcome=o, sent=sent.records.get(s.change.id), sent_at=sent.at)
+        Answered(
+            change=s.change,
+            outcome=o,
+            sent=sent.records.get(s.change.id),
+            sent_at=sent.at,
+            lost=sent.lost.get(s.change.id, ()),
+        )
         for s, o in zip(sent.changes, outcomes, strict=True)
     ]
 

@@ -15,6 +15,7 @@ from connectors.canon.values import ABSENT
 from connectors.kit.contract import Denied, Done, InDoubt, Moved, NotSent, Outcome, Side, Tombstone
 from worker.engine.billing import customer_of
 from worker.engine.guard import tallied
+from worker.engine.lost_edit import LostEdit
 from worker.engine.merge import Base
 from worker.engine.plan import Change, FieldChange
 from worker.store import audit, billing, conflicts, links, mirror, plans
@@ -23,6 +24,7 @@ from worker.store.database import Unit
 from worker.store.links import NewLink, Provenance
 from worker.store.mirror import Listener, Parked
 from worker.store.plans import Step
+from worker.usecases.look_back import ask_about_lost
 from worker.usecases.office import OTHER, SIDES, Desk
 from worker.usecases.settle_reissued import settle_reissued
 from worker.usecases.settle_undone import settle_undone
@@ -32,13 +34,14 @@ _NOT_SAID = frozenset(("ref", "version", "type", "kind", "marker", "origin"))
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """A change with what the vendor said of it. `sent` is the record as sent, placeholders filled in; `sent_at` when:
-    what moved since was not looked at."""
+    what moved since was not looked at. `lost`: somebody's edits that the write passed over."""
 
     change: Change
     outcome: Outcome
     sent: AnyRecord | None = None
     sent_at: datetime | None = None
     provenance: Provenance = "created"
+    lost: tuple[LostEdit, ...] = ()
 
 
 async def record_outcomes(
@@ -51,6 +54,7 @@ async def record_outcomes(
     await _agree(tx, desk, done, listeners)
     await settle_undone(tx, desk, [(a.change, _ref(a)) for a in done if a.change.undoes is not None], actor)
     await settle_reissued(tx, desk, [a.change for a in done], actor)
+    await ask_about_lost(tx, desk, [(a.change, a.lost) for a in done])
     refused = [a for a in fresh if isinstance(a.outcome, Denied) and a.change.undoes is None]
     await _park_refused(tx, desk, refused)
     await plans.tally(tx, desk.pair.id, [row for answer in done for row in _tallies(answer)])
@@ -190,10 +194,11 @@ def _stored(field: FieldChange, stored: AnyRecord | None) -> Value:
 
 
 def _base(answer: Answered, field: FieldChange, stored: AnyRecord | None) -> Base:
-    """What is found after a lost answer may have been typed over since: then what was sent is the base, and that is
-    an edit."""
+    """What is found after a lost answer may have been typed over since, and where somebody edited meanwhile a part of
+    what they typed (a town) may stand beside ours (a street): then what was sent is the base, and that is an edit."""
     value = _stored(field, stored)
-    if answer.provenance == "adopted" and key(field.type, value) != key(field.type, field.after):
+    edited = answer.provenance == "adopted" or any(edit.field.rule == field.rule for edit in answer.lost)
+    if edited and key(field.type, value) != key(field.type, field.after):
         value = field.after
     crm = answer.change.side == "crm"
     return Base(crm=value, books=field.seen) if crm else Base(crm=field.seen, books=value)

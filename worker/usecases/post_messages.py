@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from worker.store import conflicts, connections, outbox, plans, runs
 from worker.store.connections import Pair
 from worker.store.database import Unit
+from worker.store.polls import POLL
 from worker.store.runs import Run
 from worker.store.schedules import Schedule
 from worker.store.tables import outbox as outbox_table
@@ -52,7 +53,7 @@ async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
     pair = await connections.get_pair(tx, run.pair_id)
     if run.what == "settle":
         await tell_conflict(tx, pair, int(run.request["conflict"]), run_id=run.id)
-    elif "tell" in run.request:
+    elif "tell" in run.request and not await _found_nothing(tx, run, state):
         tell = msgspec.convert(run.request["tell"], Tell)
         message = tell.message or run_message(run.id)
         if tell.quiet and state == "failed":
@@ -66,6 +67,14 @@ async def tell_run(tx: Unit, run: Run, state: runs.RunState) -> None:
         if closed and run.what == "settle":  # what was shown and is still to be done is shown again
             await outbox.put(tx, pair.id, pair.channel, run_message(run.id), "run", {"run": run.id, "quiet": True})
         await tell_needs(tx, pair)
+
+
+async def _found_nothing(tx: Unit, run: Run, state: runs.RunState) -> bool:
+    """Whether it is a poll that led to no plan: there are a thousand of them a day, and nobody has to hear of any."""
+    if run.what != POLL or state != "done":
+        return False
+    stored = await runs.get(tx, run.id)
+    return stored is not None and "plan_id" not in (stored.result or {})
 
 
 async def _trouble_message(tx: Unit, run: Run) -> str:

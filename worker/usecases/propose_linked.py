@@ -11,6 +11,7 @@ from connectors.canon.records import AnyRecord, Customer, Item, Kind
 from connectors.kit.contract import Side, Tombstone
 from worker.engine.drawing import Drawing, Joined, Linked, Subject, draw_link, title_of
 from worker.engine.field_names import field_name
+from worker.engine.lost_edit import is_back
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Base, Verdict, merge_record
 from worker.engine.own_value import OwnValue, Put, own_changes, still_to_write
@@ -77,6 +78,7 @@ async def _merge_links(tx: Unit, scope: Scope, drawing: Drawing, links: Sequence
             flaps,
             own,
         )
+        drawing.asked += _still_lost(scope, crm, books)
 
 
 def _members(link: Link) -> tuple[Subject, ...]:
@@ -99,6 +101,18 @@ def _with_own_values(
         if own is not None:
             drawing.lifted.append((scope.kind, crm.ref, rule.key, "value"))
         found.append((rule, verdict))
+    return found
+
+
+def _still_lost(scope: Scope, crm: AnyRecord, books: AnyRecord) -> list[Question]:
+    """What is asked about edits that a write of ours passed over: it stays asked until somebody answers, or the value
+    stands there again."""
+    found = []
+    for question in scope.known.questions.about_lost(scope.kind, crm.ref):
+        rule = next((rule for rule in scope.rules if rule.key == question.rule and not rule.stays_home), None)
+        if rule is not None:
+            now: dict[Side, Value] = {"crm": read(crm, rule.path("crm")), "books": read(books, rule.path("books"))}
+            found += [] if is_back(question, rule, now) else [question]
     return found
 
 

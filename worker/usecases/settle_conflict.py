@@ -9,10 +9,12 @@ import msgspec
 
 from connectors.canon.fields import FieldType, Value, from_json, key, read, to_json
 from connectors.canon.records import Kind
+from connectors.kit.contract import Side
 from worker.crash import crash
+from worker.engine.lost_edit import is_back
 from worker.engine.mapping import FieldRule
 from worker.engine.merge import Base
-from worker.engine.own_value import own_value
+from worker.engine.own_value import OwnValue, own_value, put_back
 from worker.engine.questions import EVERYWHERE, ONE_BY_ONE, Question, together
 from worker.engine.reissue import ANSWERS
 from worker.store import audit, links, mirror, plans
@@ -160,13 +162,15 @@ async def _show_again(tx: Unit, desk: Desk, conflict: Conflict) -> None:
     not be shown (a record went), the next plan says what became of it."""
     now = await _values(tx, desk, conflict)
     await _wake(tx, desk, conflict)
-    if now is None:
-        asked = conflict.question
+    asked = conflict.question
+    if now is None or is_back(asked, _rule(desk, conflict), now):
         await store.obsolete(tx, desk.pair.id, [(asked.kind, asked.ref, asked.rule)])
         await tell_conflict(tx, desk.pair, conflict.number)
         return
-    said = {"crm": to_json(now["crm"]), "books": to_json(now["books"]), "reason": "it changed since it was asked"}
-    await store.ask_anew(tx, conflict, msgspec.structs.replace(conflict.question, **said))
+    said: dict[str, Any] = {side: to_json(now[side]) for side in SIDES if side != asked.lost_at}
+    if asked.lost_at is not None:
+        said["base"] = {**asked.base, "written": to_json(now[asked.lost_at])}
+    await store.ask_anew(tx, conflict, msgspec.structs.replace(asked, **said, reason="it changed since it was asked"))
     await tell_conflict(tx, desk.pair, conflict.number)
 
 
@@ -176,11 +180,10 @@ def _types(rule: FieldRule) -> tuple[FieldType, FieldType]:
 
 async def _moved(tx: Unit, desk: Desk, conflict: Conflict) -> bool:
     """Whether a value is no longer the one that was shown."""
-    question, rule = conflict.question, _rule(desk, conflict)
+    shown, rule = conflict.question.stood, _rule(desk, conflict)
     now = await _values(tx, desk, conflict)
     if now is None:
         return True
-    shown = {"crm": question.crm, "books": question.books}
     region = desk.mapping.region
     return any(
         key(kind, now[side], region) != key(kind, from_json(kind, shown[side]), region)
@@ -188,11 +191,11 @@ async def _moved(tx: Unit, desk: Desk, conflict: Conflict) -> bool:
     )
 
 
-async def _values(tx: Unit, desk: Desk, conflict: Conflict) -> dict[str, Value] | None:
+async def _values(tx: Unit, desk: Desk, conflict: Conflict) -> dict[Side, Value] | None:
     """What both sides hold now, as far as the mirror knows; None: a record or the link is gone."""
     question, rule = conflict.question, _rule(desk, conflict)
     link = (await links.get_links(tx, [question.link_id or ""])).get(question.link_id or "")
-    found: dict[str, Value] = {}
+    found: dict[Side, Value] = {}
     for side in SIDES:
         ref = (link.ref(side) if link is not None else None) or ""
         record = (await mirror.load(tx, desk.pair.connection(side), question.kind, [ref])).get(ref)
@@ -207,6 +210,8 @@ async def _carry_out(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: 
     if question.what == "field":
         if choice == "value":
             await _decide_own_value(tx, desk, conflict, by, str(value if value is not None else ""))
+        elif question.lost_at is not None:
+            await _put_back(tx, desk, conflict, choice, by)
         else:
             await _keep(tx, desk, conflict, choice)
         return
@@ -255,13 +260,32 @@ async def _lift_taken_back(tx: Unit, desk: Desk, question: Question, other: str 
 
 async def _decide_own_value(tx: Unit, desk: Desk, conflict: Conflict, by: str, text: str) -> None:
     """A value of one's own: a decision that the next plan writes to both sides."""
+    rule = _rule(desk, conflict)
+    now = _stood(rule, conflict.question)
+    await _decide(tx, desk, conflict, own_value(rule, text, now["crm"], now["books"], desk.mapping.region), by)
+
+
+async def _put_back(tx: Unit, desk: Desk, conflict: Conflict, choice: str, by: str) -> None:
+    """Of an edit that our write passed over: it is written again. The other side's value stands as it is."""
     question, rule = conflict.question, _rule(desk, conflict)
+    if question.lost_at is None or choice != question.lost_at:
+        return
     crm_type, books_type = _types(rule)
-    said = own_value(
-        rule, text, from_json(crm_type, question.crm), from_json(books_type, question.books), desk.mapping.region
-    )
+    lost = from_json(crm_type, question.crm) if choice == "crm" else from_json(books_type, question.books)
+    said = put_back(rule, question.lost_at, lost, _stood(rule, question), desk.mapping.region)
+    await _decide(tx, desk, conflict, said, by)
+
+
+def _stood(rule: FieldRule, question: Question) -> dict[Side, Value]:
+    """What each side held when it was asked."""
+    stood = question.stood
+    return {side: from_json(kind, stood[side]) for side, kind in zip(SIDES, _types(rule), strict=True)}
+
+
+async def _decide(tx: Unit, desk: Desk, conflict: Conflict, said: OwnValue | str, by: str) -> None:
     if isinstance(said, str):
         raise NotAChoice(said)
+    question, rule = conflict.question, _rule(desk, conflict)
     decision = Decision(
         side="crm",
         kind=question.kind,

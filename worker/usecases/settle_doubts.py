@@ -6,7 +6,7 @@ vendor declares that a call may still take, and the delay of its search.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -16,12 +16,15 @@ from connectors.canon.records import AnyRecord, Document, Kind, Payment
 from connectors.canon.values import ABSENT, Money
 from connectors.kit.contract import Done, KindFacts, Side, Tombstone
 from worker.crash import crash
+from worker.engine.lost_edit import LostEdit, Passed
 from worker.engine.match import Absent, Adopt, Sought, adopt
 from worker.engine.match import Hold as Undecided
+from worker.engine.plan import Change
 from worker.store import connections, links, plans
 from worker.store.database import Unit
 from worker.store.plans import Step, StoredChange
 from worker.usecases.fill_in import filled_in
+from worker.usecases.look_back import ask_about_lost, look_back
 from worker.usecases.office import Desk
 from worker.usecases.outcomes import Answered, record_outcomes
 
@@ -160,11 +163,14 @@ async def _settle_others(
     desk: Desk, run_id: str, actor: str, side: Side, kind: Kind, items: Sequence[StoredChange], now: datetime
 ) -> None:
     """Read by ref: fields as after -> done, as before -> planned again once the call can no longer land, anything
-    else -> stale."""
+    else -> stale. Where the vendor keeps history, edits that the write passed over are looked for, as after an
+    answer."""
     refs = [s.change.ref for s in items if s.change.ref is not None]
     found = await desk.connector(side).get(kind, refs)
+    lost = await _lost(desk, items, found)
     crash("probe.answered")
     answers, moves = [], []
+    unasked: list[tuple[Change, Sequence[LostEdit]]] = []
     for stored in items:
         current = found.get(stored.change.ref or "")
         verdict = _compare(stored, current)
@@ -172,19 +178,38 @@ async def _settle_others(
             alive = current if current is not None and not isinstance(current, Tombstone) else None
             ref = stored.change.ref or ""
             done = Done(ref, alive.version if alive is not None else None, alive)
-            answers.append(Answered(change=stored.change, outcome=done))
+            answers.append(Answered(change=stored.change, outcome=done, lost=lost.get(stored.change.id, ())))
         elif verdict == "planned" and now < _decidable(desk, stored):
             continue
         elif verdict == "planned":
             moves.append(Step(id=stored.change.id, to="planned", reason="it did not arrive: sent again"))
         else:
             moves.append(Step(id=stored.change.id, to="stale", reason="it was changed by somebody meanwhile"))
+            unasked.append((stored.change, lost.get(stored.change.id, ())))
     async with desk.db.write() as tx:
         listeners = await connections.listeners(tx, desk.pair.connection(side))
         await record_outcomes(tx, desk, run_id, actor, answers, listeners)
         await plans.step(tx, moves)
+        await ask_about_lost(tx, desk, unasked)
         crash("probe.stored")
     crash("probe.committed")
+
+
+async def _lost(
+    desk: Desk, items: Sequence[StoredChange], found: Mapping[str, AnyRecord | Tombstone]
+) -> dict[str, tuple[LostEdit, ...]]:
+    """By change, the edits that a write which may have arrived passed over."""
+    updates = [s for s in items if s.change.operation == "update"]
+    async with desk.db.read() as tx:
+        before = await plans.read_before(tx, [s.change.id for s in updates])
+    passed = [
+        Passed(change=s.change, before=before[s.change.id], stored=current)
+        for s in updates
+        if s.change.id in before
+        and (current := found.get(s.change.ref or "")) is not None
+        and not isinstance(current, Tombstone)
+    ]
+    return await look_back(desk, passed)
 
 
 def _compare(stored: StoredChange, current: AnyRecord | Tombstone | None) -> str:

@@ -16,18 +16,25 @@ from connectors.hubspot.sandbox.portal import Draft
 from connectors.hubspot.sandbox.refusals import Body, Refusal, invalid, not_found
 from connectors.hubspot.sandbox.shapes import listed
 
-BATCH_MAX = 100
+BATCH_MAX, BATCH_MAX_WITH_HISTORY = 100, 50
+# As HubSpot words it: https://github.com/activepieces/activepieces/pull/9359
+TOO_MANY_HISTORIES = (
+    "The maximum number of inputs supported in a batch request for property histories is 50. "
+    "Please reduce the number of items and try again"
+)
 
 Input: TypeAlias = Mapping[str, Any]
 Drafting: TypeAlias = Callable[[Call, Input], Draft]
 
 
 def batch_read(call: Call) -> Answer:
-    """POST /batch/read: 200, or 207 with the ids that are not there. No associations."""
+    """POST /batch/read: 200, or 207 with the ids that are not there. No associations. With history half as many."""
     inputs, name = call.inputs(BATCH_MAX), call.body.get("idProperty")
     asked = list(dict.fromkeys(str(sent.get("id")) for sent in inputs))
     hits = {raw: _read(call, name, raw) for raw in asked}
     names, history = (listed(call.body.get(key)) for key in ("properties", "propertiesWithHistory"))
+    if history and len(inputs) > BATCH_MAX_WITH_HISTORY:
+        raise invalid(TOO_MANY_HISTORIES)
     view = view_of(call.table, [str(n) for n in names], [str(n) for n in history])
     records = {record.id: record for record in hits.values() if record is not None}
     results = [shown(call.table, record, view) for record in _any_order(records.values())]

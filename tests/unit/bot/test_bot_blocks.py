@@ -166,3 +166,15 @@ def test_a_table_leaves_out_rows_beyond_slacks_characters() -> None:
     found = parts.table([["x" * 600] * 4] * 50)
     assert found is not None
     assert 10_000 > sum(len(cell["text"]) for row in found["rows"] for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [("crm", "Written to HubSpot."), ("books", "It stands on both sides."), ("value", "both sides.")],
+)
+def test_what_becomes_of_an_edit_that_was_lost(decision: str, said: str) -> None:
+    """Kept, the lost value is written back where it was typed; the other one stands already."""
+    settled = msgspec.structs.replace(
+        looks.CONFLICT, state="settled", decision=decision, decided_by="U1", decided_at=looks.NOW, lost_at="crm"
+    )
+    assert said in conflict.card(settled, LOOK, run=looks.run("settle", outcome={"done": 1})).text

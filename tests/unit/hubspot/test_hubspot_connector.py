@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from connectors.canon.records import AnyRecord, Customer, Deal, Item, Kind
-from connectors.canon.values import Address, Money, Person
+from connectors.canon.values import Address, Money, Person, Price
 from connectors.hubspot import HubSpot
 from connectors.kit.contract import (
     Act,
@@ -653,3 +654,58 @@ async def test_a_crm_has_no_figures(open_hubspot: Any, portal: Any) -> None:
     """The books tell totals, the CRM does not."""
     today = portal.clock.now().date()
     assert await open_hubspot().figures(today, today) is None
+
+
+# --------------------------------------------------------------------------- what fields held
+
+
+async def test_history_is_read_fifty_records_in_a_call(portal: Any, open_hubspot: Any, tally: Any) -> None:
+    """And nothing else is read with it: neither people nor owners."""
+    hubspot, ids = open_hubspot(), [portal.add_company(f"Company {n}", phone="1") for n in range(51)]
+    told = await hubspot.history(CUSTOMER, [*ids, "424242"], ["phone", "currency"])
+    assert set(ids) == set(told)
+    assert all(["1"] == [past.value for past in fields["phone"]] for fields in told.values())
+    assert {"phone"} == {path for fields in told.values() for path in fields}
+    assert dict(tally.reads) == {"read_company_history": 2}
+
+
+async def test_an_address_is_told_as_it_was_at_each_time(portal: Any, open_hubspot: Any) -> None:
+    """What is kept as six properties is one value; what one writer set at one time is one step of it."""
+    hubspot = open_hubspot()
+    company = portal.add_company("Acme", address="1 Main St", city="Boston", country="United States")
+    portal.clock.advance(60)
+    portal.edit("companies", company, city="Salem")
+    portal.clock.advance(60)
+    where = "addresses.billing"
+    before, after = (
+        Address(("1 Main St",), "Boston", None, None, "US"),
+        Address(("9 High St",), "Lynn", None, None, "US"),
+    )
+    change = Update(kind=CUSTOMER, ref=company, version=None, before={where: before}, after={where: after}, key="k")
+    (outcome,) = await hubspot.write([change], "k")
+    assert isinstance(outcome, Done)
+    told = (await hubspot.history(CUSTOMER, [company], [where]))[company][where]
+    assert [("9 High St", "Lynn"), ("1 Main St", "Salem"), ("1 Main St", "Boston")] == [
+        (past.value.lines[0], past.value.city) for past in told
+    ]
+    assert ["INTEGRATION", "CRM_UI", "CRM_UI"] == [past.by.split(" ")[0] for past in told]
+    assert [60, 60] == [(one.at - other.at).total_seconds() for one, other in pairwise(told)]
+
+
+async def test_history_of_contacts_deals_and_products(portal: Any, open_hubspot: Any) -> None:
+    """A contact's name is two properties, a product's price has the account's currency, and so on."""
+    hubspot = open_hubspot(customers="contacts")
+    contact = portal.add_contact("ann@example.com", firstname="Ann", lastname="Lee")
+    portal.clock.advance(1)
+    portal.edit("contacts", contact, firstname="Anna")
+    product, deal = portal.add_product("Pump", price="10"), portal.add_deal("One", "10")
+    portal.clock.advance(1)
+    portal.edit("products", product, price="12.50")
+    portal.edit("deals", deal, dealname="Two")
+
+    async def told(kind: Kind, ref: str, path: str) -> list[Any]:
+        return [past.value for past in (await hubspot.history(kind, [ref], [path]))[ref][path]]
+
+    assert ["Anna Lee", "Ann Lee"] == await told(CUSTOMER, f"contact:{contact}", "legal_name")
+    assert [Price(Decimal("12.50"), "USD"), Price(Decimal(10), "USD")] == await told(Kind.ITEM, product, "price")
+    assert ["Two", "One"] == await told(Kind.DEAL, deal, "name")

@@ -105,6 +105,21 @@ async def test_a_read_gives_207_with_the_ids_that_are_not_there(api, sandbox):
     assert [(company, "1")] == [(r["id"], r["properties"]["phone"]) for r in reply.body["results"]]
 
 
+async def test_a_read_with_history_takes_50_at_most(api, sandbox):
+    """And tells each property's values, newest first, with who wrote: a person, or the app."""
+    ids = [sandbox.add_company(f"C{n}", phone="1") for n in range(51)]
+    await api("PATCH", f"{COMPANIES}/{ids[0]}", {"properties": {"phone": "2"}})
+    asked = {"properties": ["phone"], "propertiesWithHistory": ["phone"]}
+    many = await api("POST", f"{COMPANIES}/batch/read", {"inputs": [{"id": id_} for id_ in ids], **asked})
+    reply = await api("POST", f"{COMPANIES}/batch/read", {"inputs": [{"id": id_} for id_ in ids[:50]], **asked})
+    assert (many.status, reply.status) == (400, 200)
+    assert many.body["category"] == "VALIDATION_ERROR"
+    assert many.body["message"].startswith("The maximum number of inputs supported in a batch request for property")
+    first = next(one for one in reply.body["results"] if one["id"] == ids[0])
+    past = first["propertiesWithHistory"]["phone"]
+    assert [(p["value"], p["sourceType"]) for p in past] == [("2", "INTEGRATION"), ("1", "CRM_UI")]
+
+
 async def test_a_read_by_unique_property_sees_a_record_at_once(api, sandbox):
     """There is no index between: what search does not see yet is read here."""
     sandbox.add_property("companies", "acct_external_id", unique=True)

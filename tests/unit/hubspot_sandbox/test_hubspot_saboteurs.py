@@ -75,6 +75,7 @@ SABOTAGES = [
     Sabotage(batch, "_any_order", list, batches.test_results_do_not_come_in_the_order_of_the_inputs),
     Sabotage(batch, "_refuse_repeats", lambda inputs: None,
              batches.test_an_update_of_the_same_record_twice_is_refused),
+    Sabotage(batch, "BATCH_MAX_WITH_HISTORY", 100, batches.test_a_read_with_history_takes_50_at_most),
     Sabotage(setup, "UNIQUE_MAX", 99, setups.test_an_object_has_ten_unique_properties_at_most_and_products_none),
 ]  # fmt: skip
 

@@ -197,6 +197,27 @@ async def test_world_in_a_file_is_shared(tmp_path: Path) -> None:
     assert first.knobs == second.knobs
 
 
+async def test_what_fields_held_is_kept_with_who_wrote(tmp_path: Path) -> None:
+    """Newest first, in every process on one file; set to what it held is no step. Without the knob: nothing."""
+    path = tmp_path / "vendor.jsonl"
+    first = MemoryWorld("a", Knobs(history=True), path=path)
+    ref = first.add(Customer(legal_name="A", notes="one"))
+    first.edit(Kind.CUSTOMER, ref, phone="1")
+    version = first.see(Kind.CUSTOMER, ref).version
+    two = Update(kind=Kind.CUSTOMER, ref=ref, version=version, before={}, after={"notes": "two"}, key="k")
+    await Memory(first, deps_in_process()).write([two], "k")
+    second = MemoryWorld("b", path=path)
+    told = await Memory(second, deps_in_process()).history(Kind.CUSTOMER, [ref, "nobody"], ["notes"])
+    assert {ref: [("two", "app"), ("one", "person")]} == {
+        each: [(past.value, past.by) for past in fields["notes"]] for each, fields in told.items()
+    }
+    plain = MemoryWorld("c")
+    kept = await Memory(plain, deps_in_process()).history(
+        Kind.CUSTOMER, [plain.add(Customer(legal_name="A"))], ["notes"]
+    )
+    assert [()] == [fields["notes"] for fields in kept.values()]
+
+
 def test_world_in_a_file_outlives_a_killed_client(tmp_path: Path) -> None:
     """A client that is killed right after its write did not take the vendor along."""
     path = tmp_path / "vendor.jsonl"

@@ -250,6 +250,14 @@ def test_who_decided_what_stands_in_one_line() -> None:
     assert expected == tables.settled(view, conflict(), "2026-11-23 09:06 New York")
 
 
+@pytest.mark.parametrize(
+    ("decision", "then"), [("books", "It stands on both sides."), ("crm", "The next sync carries it out.")]
+)
+def test_of_an_edit_that_was_lost_the_other_value_stands_already(decision: str, then: str) -> None:
+    view = views.SettledView(number=4, title="Betatech, phone", decision=decision, by="x", first=True, moved=False)
+    assert tables.settled(view, conflict(lost_at="crm"), "now").endswith(then)
+
+
 def test_a_question_whose_values_moved_is_not_said_to_be_decided() -> None:
     view = views.SettledView(number=4, title="Betatech, phone", decision="crm", by="x", first=True, moved=True)
     assert "nothing was decided" in tables.settled(view, conflict(), "now")
@@ -376,3 +384,37 @@ def test_what_is_credited_is_no_part_of_what_is_posted() -> None:
     said = tables.essence(both, PAIR)
     assert "1 invoice, USD 120.00 net (+ tax 0.00), to post in QuickBooks." in said
     assert "1 credit note, USD 100.00 net, to post in QuickBooks." in said
+
+
+# --------------------------------------------------------------------------- how long it takes
+
+
+def _takes(seconds: int, **more: object) -> views.TakesView:
+    said = {"calls": {"crm": 0, "books": 480}, "system": "QuickBooks", "at_most": 40, "per_s": 60, "batches": True}
+    return views.TakesView(**{**said, "seconds": seconds, **more})  # type: ignore[arg-type]  # fields by name
+
+
+@pytest.mark.parametrize(
+    ("takes", "line"),
+    [
+        (_takes(720), "About 12 minutes: QuickBooks takes 40 batches a minute."),
+        (_takes(3 * 3600, batches=False, at_most=500), "About 3 hours: QuickBooks takes 500 calls a minute."),
+        (
+            _takes(3 * 86400, system="HubSpot", at_most=250_000, per_s=86400, batches=False, used=12_000),
+            "About 3 days: HubSpot takes 250,000 calls a day and 12,000 are used.",
+        ),
+        (
+            _takes(90, system="HubSpot", at_most=190, per_s=10, batches=False),
+            "About 2 minutes: HubSpot takes 190 calls in 10 seconds.",
+        ),
+    ],
+)
+def test_a_preview_says_how_long_it_will_take(takes: views.TakesView, line: str) -> None:
+    """One line, the last: who reads it knows whether to wait."""
+    assert line == tables.preview(plan(change(), takes=takes), PAIR).splitlines()[-1]
+
+
+@pytest.mark.parametrize("said", [{"takes": None}, {"takes": _takes(60)}, {"takes": _takes(720), "state": "applied"}])
+def test_what_takes_no_time_is_not_said(said: dict[str, object]) -> None:
+    """Nor what is over."""
+    assert tables.preview(plan(change()), PAIR) == tables.preview(plan(change(), **said), PAIR)
