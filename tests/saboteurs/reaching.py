@@ -11,7 +11,7 @@ REACHING = (
         file="worker/store/plans.py",
         old='.where(changes.c.id.in_(part), changes.c.state == "planned", changes.c.attempt == attempt)',
         new=".where(changes.c.id.in_(part))",
-        red="tests/flows/test_flow_runs.py::test_two_workers_on_one_plan_send_each_change_once[sqlite]",
+        red="tests/store/test_store_plans.py::test_two_workers_cannot_both_send[sqlite]",
     ),
     Saboteur(
         rules=(10,),
