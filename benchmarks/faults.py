@@ -575,4 +575,4 @@ def tried(ended: Mapping[str, Ended]) -> Tried:
 
 
 if __name__ == "__main__":
-    print(faults_tried())
+    print(faults_tried(thorough=True))
