@@ -67,8 +67,8 @@ Row = tuple[str, str]
 
 
 def _faults(size: Size) -> Sequence[Row]:
-    """Everything that can go wrong between Tieout and a vendor while nobody dies. `python -m benchmarks.faults` tries it
-    at later visits too, in half an hour."""
+    """Everything that can go wrong between Tieout and a vendor while nobody dies. `python -m benchmarks.faults` tries
+    it at later visits too, in half an hour."""
     tried = faults_tried()
     return [
         ("faults tried, one at a time, at every sort of call of every flow", f"{tried.faults:,}"),
