@@ -24,7 +24,8 @@ def explain(error: BaseException) -> str:
     """An error in words: what happened, and what to do next. What nobody foresaw is logged, once, here."""
     if isinstance(error, Problem):
         words = str(error) if error.by is None else str(error).replace(error.by, people(error.by))
-        return f"{words} {error.next_step}" if error.next_step is not None else words
+        between = "\n" if error.details else " "
+        return f"{words}{between}{error.next_step}" if error.next_step is not None else words
     if isinstance(error, OldButton):
         return "This button is too old to be pressed. /tieout preview, or /tieout conflicts, shows new ones."
     if isinstance(error, BadButton):
