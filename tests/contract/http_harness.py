@@ -3,6 +3,7 @@ connectors that speak to it over HTTP."""
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import re
 from datetime import UTC, datetime
@@ -27,17 +28,17 @@ class HttpHarness(Harness):
     write_path: str
     sandbox: Sandbox
 
-    def make_sandbox(self, clock: VirtualClock) -> Sandbox:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def make_sandbox(self, clock: VirtualClock) -> Sandbox: ...
 
-    def token(self) -> Token:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def token(self) -> Token: ...
 
-    def settings(self) -> dict[str, str]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def settings(self) -> dict[str, str]: ...
 
-    def open(self, settings: dict[str, str], deps: Deps) -> Connector:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def open(self, settings: dict[str, str], deps: Deps) -> Connector: ...
 
     async def prepare(self) -> None:
         """Make the records that samples refer to."""

@@ -74,6 +74,7 @@ def test_a_sandbox_shares_no_code_with_its_connector(system: str) -> None:
 
 # --------------------------------------------------------------------------- exceptions have reasons
 
+# What is looked for stands here, and in the examples below: this file makes no exception of its own.
 _IGNORE = re.compile(r"# type: ignore(?P<code>\[[\w, -]+\])?(?P<rest>.*)$")
 _NOQA = re.compile(r"# noqa(?P<code>: ?[A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*)?(?P<rest>.*)$")
 

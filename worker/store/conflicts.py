@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
 
 from connectors.canon.records import Kind
 from connectors.kit.contract import Side
@@ -307,21 +307,20 @@ def _decision(row: Mapping[str, Any]) -> Decision:
     )
 
 
+def _stands(pair_id: str, subject: tuple[Side, Kind, str]) -> ColumnElement[bool]:
+    """Decided about one record, and not lifted."""
+    side, kind, ref = subject
+    mine = (decisions.c.side == side, decisions.c.kind == kind.value, decisions.c.ref == ref)
+    return and_(decisions.c.pair_id == pair_id, *mine, decisions.c.lifted_at.is_(None))
+
+
 async def said_about(
     tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], verdicts: Sequence[str]
 ) -> list[tuple[Decision, str]]:
     """What was decided about one record in any of these ways and not lifted, and by whom."""
-    side, kind, ref = subject
     rows = await tx.all(
         select(decisions)
-        .where(
-            decisions.c.pair_id == pair_id,
-            decisions.c.side == side,
-            decisions.c.kind == kind.value,
-            decisions.c.ref == ref,
-            decisions.c.verdict.in_(list(verdicts)),
-            decisions.c.lifted_at.is_(None),
-        )
+        .where(_stands(pair_id, subject), decisions.c.verdict.in_(list(verdicts)))
         .order_by(decisions.c.decided_at)
     )
     return [(_decision(row), row["decided_by"]) for row in rows]
@@ -329,35 +328,18 @@ async def said_about(
 
 async def lift(tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], rule: str, verdict: str) -> None:
     """A decision that is carried out, void, or taken back by a person."""
-    side, kind, ref = subject
     await tx.run(
         update(decisions)
-        .where(
-            decisions.c.pair_id == pair_id,
-            decisions.c.side == side,
-            decisions.c.kind == kind.value,
-            decisions.c.ref == ref,
-            decisions.c.rule == rule,
-            decisions.c.verdict == verdict,
-            decisions.c.lifted_at.is_(None),
-        )
+        .where(_stands(pair_id, subject), decisions.c.rule == rule, decisions.c.verdict == verdict)
         .values(lifted_at=await tx.now())
     )
 
 
 async def lift_verdicts(tx: Unit, pair_id: str, subject: tuple[Side, Kind, str], verdicts: Sequence[str]) -> bool:
     """What was decided about a record in any of these ways, under whatever rule. False: there was nothing."""
-    side, kind, ref = subject
     result = await tx.run(
         update(decisions)
-        .where(
-            decisions.c.pair_id == pair_id,
-            decisions.c.side == side,
-            decisions.c.kind == kind.value,
-            decisions.c.ref == ref,
-            decisions.c.verdict.in_(list(verdicts)),
-            decisions.c.lifted_at.is_(None),
-        )
+        .where(_stands(pair_id, subject), decisions.c.verdict.in_(list(verdicts)))
         .values(lifted_at=await tx.now())
     )
     return bool(result.rowcount)

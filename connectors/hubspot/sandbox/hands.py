@@ -3,6 +3,7 @@ and dates may be set."""
 
 from __future__ import annotations
 
+import abc
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,15 +23,15 @@ REFERENCES = {"company": "companies", "contact": "contacts", "deal": "deals", "p
 PRIMARY = {("contacts", "companies"): 1, ("deals", "companies"): 5}
 
 
-class Hands:
+class Hands(abc.ABC):
     """Everything that a person can do to the records of `portal`. Ids are text, as the API gives them; values are
     given as Python has them, and None leaves a property out."""
 
     portal: Portal
 
+    @abc.abstractmethod
     def set_account(self, account: Account) -> None:
         """Set the portal up anew."""
-        raise NotImplementedError
 
     # adding -------------------------------------------------------------------------------------
 
