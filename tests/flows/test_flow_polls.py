@@ -14,8 +14,10 @@ from connectors.canon.records import Kind
 from connectors.kit.contract import Connector, Token
 from connectors.memory.faults import Fault
 from tests.flows.rig import NoQueue, Rig, Vendor, mapping, told
+from worker.jobs import sweeper
 from worker.jobs.sweeper import sweep_once
 from worker.store import connections, runs, schedules, webhooks
+from worker.store.database import Unit
 from worker.store.tables import connections as connections_table
 from worker.store.tables import outbox as outbox_table
 from worker.store.tables import runs as runs_table
@@ -141,6 +143,28 @@ async def test_what_people_run_is_a_poll_too(rig: Rig) -> None:
         await rig.preview()
         number += len(await swept(rig))
     assert 0 == number
+
+
+async def test_the_sweeper_asks_in_one_round_of_ten(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask costs queries for each pair, in the unit that wakes whatever is due."""
+    rounds: list[bool] = []
+
+    async def due(_: Unit) -> None:
+        rounds.append(False)
+
+    async def polled(_: Unit, registry: Registry) -> list[str]:
+        rounds[-1] = registry is FREE
+        return []
+
+    monkeypatch.setattr(sweeper, "start_due", due)
+    monkeypatch.setattr(sweeper, "start_polls", polled)
+    monkeypatch.setattr(sweeper, "EVERY_S", 0.001)
+    task = asyncio.create_task(sweeper.sweep(rig.db, NoQueue(), 0, FREE))  # type: ignore[arg-type]  # nobody reads it
+    async with asyncio.timeout(20):
+        while len(rounds) < 25:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert [0, 10, 20] == [number for number, asks in enumerate(rounds[:25]) if asks]
 
 
 async def test_two_sweepers_ask_once(both: Rig) -> None:

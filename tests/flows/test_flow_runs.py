@@ -163,7 +163,8 @@ async def test_two_workers_on_one_plan_send_each_change_once(opened: Open, monke
         desks = [await one.desk() for one in (rig, other)]
         await asyncio.gather(*(apply_plan(desk, rig.plan.id, run_id, "tests") for desk in desks))
         run = await rig.advance(run_id)
-        assert ({"done": 30}, 30) == (run.outcome, len(rig.invoices()))
+        sent = sum(c.items for c in rig.books.calls if (c.point, c.kind, c.operation) == ("write", I, "create"))
+        assert ({"done": 30}, 30, 30) == (run.outcome, len(rig.invoices()), sent)
 
 
 # --------------------------------------------------------------------------- the sweeper

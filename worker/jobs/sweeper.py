@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 
 import structlog
@@ -16,6 +17,7 @@ from worker.usecases.start_due import start_due
 from worker.usecases.start_polls import start_polls
 
 EVERY_S = 1.0
+POLLS_EVERY = 10  # rounds; no pair is polled more often than each minute, and to ask costs queries for each of them
 log = structlog.get_logger()
 
 
@@ -57,9 +59,10 @@ async def sweep(
 ) -> None:
     """Every second, until cancelled. A store that cannot be reached is tried again: nothing is applied meanwhile."""
     woken: dict[str, float] = {}
-    while True:
+    for number in itertools.count():
+        polled = registry if number % POLLS_EVERY == 0 else None
         try:
-            await sweep_once(db, queue, woken, asyncio.get_running_loop().time(), verify_a_day, registry)
+            await sweep_once(db, queue, woken, asyncio.get_running_loop().time(), verify_a_day, polled)
         except Exception as error:  # noqa: BLE001  # drivers raise errors of their own; the loop outlives them all
             log.warning("sweeper.store_unreachable", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)

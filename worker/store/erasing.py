@@ -138,11 +138,6 @@ def _path(rule: str) -> str:
     return rule.rpartition(":")[2]
 
 
-def values_of(data: Any) -> set[str]:
-    """As `known_values`, of an entry's `before` or `after`."""
-    return telling(data) if isinstance(data, dict) else set()
-
-
 # --------------------------------------------------------------------------- whose rows
 
 
@@ -222,11 +217,6 @@ async def take_out(tx: Unit, pair: Pair, person: Person) -> dict[str, dict[Any, 
     return done
 
 
-async def naming(tx: Unit, place: Place, person: Person) -> list[Any]:
-    """The keys of a place's rows that name the person."""
-    return list(await _naming(tx, place, person))
-
-
 async def _naming(tx: Unit, place: Place, person: Person) -> dict[Any, dict[str, str]]:
     keys = list(place.table.primary_key)
     columns = [place.table.c[name] for name in place.columns]
@@ -268,5 +258,5 @@ async def left_at_systems(tx: Unit, pair: Pair, person: Person) -> list[Key]:
     """The records that their systems still show, and that name the person."""
     mine = mirror.c.connection_id.in_([pair.crm, pair.books])
     place = Place(mirror, ("body",), and_(mine, or_(mirror.c.gone.is_(None), mirror.c.gone.in_(STILL_THERE))))
-    rows = await naming(tx, place, person)
+    rows = await _naming(tx, place, person)
     return [("crm" if c == pair.crm else "books", Kind(kind), ref) for c, kind, ref in rows]

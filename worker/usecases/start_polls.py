@@ -50,7 +50,7 @@ async def _counts_on_it(tx: Unit, pair: Pair) -> bool:
 
 @lru_cache(maxsize=64)
 def _writes_alone(mapping: str) -> bool:
-    """Kept, for it is asked every second."""
+    """Kept, for it is asked every ten seconds."""
     try:
         return parse(mapping).writes_alone
     except MappingError:  # of an older Tieout: what runs say so
