@@ -53,8 +53,8 @@ RUNNING = (
         rules=(25,),
         breaks="time is the worker's, not the store's",
         file="worker/store/database.py",
-        old="timedelta(microseconds=int(us)) + self._shift\n",
-        new="timedelta(microseconds=int(us))\n",
+        old="            return datetime.now(UTC) + self._shift\n",
+        new="            return datetime.now(UTC)\n",
         red="tests/store/test_store_units.py::test_time_is_the_stores_and_can_be_shifted[sqlite]",
     ),
     Saboteur(
@@ -148,7 +148,7 @@ RUNNING = (
     Saboteur(
         rules=(29,),
         breaks="a unit that writes begins deferred",
-        file="worker/store/database.py",
+        file="worker/store/sqlite.py",
         old='"BEGIN IMMEDIATE" if writes else "BEGIN"',
         new='"BEGIN" if writes else "BEGIN"',
         red="tests/store/test_store_units.py::test_writing_units_begin_immediate",
@@ -156,7 +156,7 @@ RUNNING = (
     Saboteur(
         rules=(29,),
         breaks="SQLite does not wait for the disk",
-        file="worker/store/database.py",
+        file="worker/store/sqlite.py",
         old='"synchronous=FULL"',
         new='"synchronous=OFF"',
         red="tests/store/test_store_units.py::test_sqlite_waits_for_the_disk",
@@ -180,7 +180,7 @@ RUNNING = (
     Saboteur(
         rules=(29,),
         breaks="a connection that is closed in the middle keeps its lock",
-        file="worker/store/database.py",
+        file="worker/store/sqlite.py",
         old="            self.rollback()\n",
         new="            pass\n",
         red="tests/store/test_store_units.py::test_a_connection_that_is_closed_in_the_middle_gives_its_lock_back",

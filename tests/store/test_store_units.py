@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.store.conftest import Place
 from worker.store import connections, runs
-from worker.store.database import Database, RollsBack, Unit, open_database
+from worker.store.database import Database, Unit, open_database
+from worker.store.sqlite import RollsBack
 from worker.store.tables import Amount, Instant, installation
 
 

@@ -1,32 +1,25 @@
-"""The database: units of work on SQLite (WAL) and PostgreSQL.
-
-A unit that writes begins IMMEDIATE on SQLite: a deferred BEGIN that writes after another writer fails at once,
-whatever the busy timeout says. Time comes from the store, and a test can shift it.
-"""
+"""The database: units of work on SQLite (WAL) and PostgreSQL. Time comes from the store, and a test can shift it."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, event, text
+from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
+from worker.store.sqlite import open_sqlite
+
 T = TypeVar("T")
 
-_NOW = {
-    "sqlite": "select cast((julianday('now') - 2440587.5) * 86400000.0 as integer) * 1000",
-    "postgresql": "select (extract(epoch from clock_timestamp()) * 1000000)::bigint",
-}
-_SWITCHES, _SWITCH_S = 40, 0.05  # how often, and after how long, the switch to WAL is tried
+_NOW = text("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
 _CHUNK = 900  # bound variables in one IN list: SQLite took no more than 999 for most of its life
 
 
@@ -42,8 +35,10 @@ class Unit:
         return self.connection.dialect.name
 
     async def now(self) -> datetime:
-        """The store's time."""
-        us = (await self.connection.execute(text(_NOW[self.dialect]))).scalar_one()
+        """The store's time: PostgreSQL's, which all workers share; SQLite's is that of the only machine there is."""
+        if self.dialect == "sqlite":
+            return datetime.now(UTC) + self._shift
+        us = (await self.connection.execute(_NOW)).scalar_one()
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(us)) + self._shift
 
     async def run(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
@@ -138,52 +133,8 @@ class Database:
         await self.engine.dispose()
 
 
-class RollsBack(sqlite3.Connection):
-    """A connection that ends its transaction before it closes.
-
-    A statement that was cut off by a cancellation keeps a closed connection half alive, with its transaction and its
-    lock on the whole file (https://www.sqlite.org/c3ref/close.html, sqlite3_close_v2), until somebody collects it."""
-
-    def close(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # it is closed already
-            self.rollback()
-        super().close()
-
-
-def _sqlite_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    _keep_a_log(cursor)
-    cursor.close()
-
-
-def _keep_a_log(cursor: Any) -> None:
-    """Switch a new file to WAL. The switch does not wait for others, as statements do: of several processes that find
-    an empty file one may be told that it is locked."""
-    for left in reversed(range(_SWITCHES)):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if left == 0:
-                raise
-            time.sleep(_SWITCH_S)
-        else:
-            return
-
-
-def _sqlite_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("tieout_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 def open_database(url: str) -> Database:
     """A database by SQLAlchemy URL: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Opens lazily."""
     if url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_size=4, max_overflow=8, connect_args={"factory": RollsBack})
-        event.listen(engine.sync_engine, "connect", _sqlite_connect)
-        event.listen(engine.sync_engine, "begin", _sqlite_begin)
-    else:
-        engine = create_async_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
-    return Database(engine)
+        return Database(open_sqlite(url))
+    return Database(create_async_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True))
