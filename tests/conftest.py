@@ -4,6 +4,7 @@ test. PostgreSQL is a real server that the tests start themselves, from the whee
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import shutil
 import tempfile
@@ -21,6 +22,12 @@ from worker.store.migrate import upgrade
 
 _TEMPLATE = "tieout_template"
 _NUMBERS = itertools.count(1)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: no collection of garbage walks through them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

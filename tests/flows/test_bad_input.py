@@ -31,7 +31,7 @@ from connectors.memory.faults import Call
 from connectors.memory.world import MemoryWorld
 from tests.flows.conftest import Open
 from tests.flows.rig import Rig, Vendor, deal, mapping, open_rig, told
-from tests.flows.test_terminal import TIEOUT, environment
+from tests.flows.terminal import TIEOUT, environment
 from tests.store.conftest import make_place
 from tests.workers.conftest import RedisServer
 from worker.api import Api

@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from tests.flows.test_terminal import Terminal, Vendor, books, crm, paired, tieout
+from tests.flows.terminal import Terminal, Vendor, books, crm, paired, tieout
 
 __all__ = ["books", "crm", "paired", "tieout"]  # fixtures
 NAME, ADDRESS = "Betatech Inc", "books:customer:"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.flows.test_terminal import Terminal, Vendor, books, crm, paired, phone_in, tieout
+from tests.flows.terminal import Terminal, Vendor, books, crm, paired, phone_in, tieout
 
 __all__ = ["books", "crm", "paired", "tieout"]  # fixtures
 

@@ -7,6 +7,7 @@ is run as a script in the copy's folder, so that the program's packages are the 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -35,6 +36,8 @@ def main() -> None:
     loaded = [name for name in sys.modules if name.partition(".")[0] in OURS]
     if loaded:
         raise RuntimeError(f"these would not be the copy's: {loaded}")
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no child walks through it, nor copies its pages
     for line in sys.stdin:
         with tempfile.TemporaryFile() as printed:
             code = _run(printed, **json.loads(line))
