@@ -175,7 +175,7 @@ class TwoWorlds:
         desk = await open_desk(self.office, self.pair.id)
         every: list[tuple[Side, Kind]] = [(side, kind) for side in ("crm", "books") for kind in Kind]
         async with self.db.read() as tx:
-            dirty = await mirror.dirty_rows(tx, self.pair.id, every, desk.settings)
+            dirty = mirror.Dirt(await mirror.all_dirty(tx, self.pair.id, desk.settings)).due(*every)
             doubts = await plans.open_intents(tx, self.pair.id)
             plan = await plans.current_plan(tx, self.pair.id)
             states = await plans.count_states(tx, plan.id) if plan is not None else {}

@@ -43,12 +43,6 @@ def section_total(report: Wire, group: str) -> Decimal | None:
     return None
 
 
-def has_data(report: Wire) -> bool:
-    """Whether QuickBooks says that there is anything in the report (`NoReportData`)."""
-    options = parts(part(report, "Header"), "Option")
-    return not any(text(each, "Name") == "NoReportData" and text(each, "Value") == "true" for each in options)
-
-
 def receivable(report: Wire) -> Decimal:
     """The A/R control balance of a balance sheet. An account without a balance is left out: then it is zero."""
     return section_total(report, "AR") or Decimal(0)

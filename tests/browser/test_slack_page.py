@@ -350,7 +350,8 @@ async def test_it_works_without_the_script(browser: Browser, slack: SlackSandbox
     bare = await context.new_page()
     await bare.goto(f"{slack.url}/?user=operator&at=finance")
     await bare.fill("#text", "/tieout preview")
-    await bare.get_by_role("button", name="Send").first.click()
+    async with bare.expect_navigation():
+        await bare.get_by_role("button", name="Send").first.click()
     await slack.wait_for(lambda: len(slack.messages("finance")) == 2)
     await bare.reload()
     await bare.get_by_role("button", name="Edit...").click()

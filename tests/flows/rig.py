@@ -312,7 +312,7 @@ class Rig:
         desk = await self.desk()
         every: list[tuple[Side, Kind]] = [(side, kind) for side in ("crm", "books") for kind in Kind]
         async with self.db.read() as tx:
-            return await mirror.dirty_rows(tx, self.pair.id, every, desk.settings)
+            return mirror.Dirt(await mirror.all_dirty(tx, self.pair.id, desk.settings)).due(*every)
 
     async def desk(self) -> Desk:
         return await open_desk(self.office, self.pair.id)

@@ -15,7 +15,7 @@ from tests.store.conftest import Place, change, customer
 from tests.store.test_store_scale import statements
 from worker.engine.merge import Base
 from worker.outside import new_id
-from worker.store import audit, links, mirror, plans, runs
+from worker.store import audit, links, mirror, plans, runs, tallies
 from worker.store.database import Database, Unit
 from worker.store.links import NewLink
 from worker.store.mirror import Parked
@@ -79,7 +79,7 @@ async def outcomes(tx: Unit, place: Place, number: int) -> None:
     made = await links.make_links(tx, place.pair, new)
     await links.store_bases(tx, [(link.id, "name:legal_name", Base(crm="a", books="b"), "ch") for link in made])
     tally = {"side": "books", "kind": "customer", "rule": "", "what": "changed"}
-    await plans.tally(tx, place.pair, [{**tally, "ref": f"b{n}"} for n in range(number)])
+    await tallies.add(tx, place.pair, [{**tally, "ref": f"b{n}"} for n in range(number)])
     entries = [audit.Entry(action="x", actor="tests", subject=f"{n}", after={"name": n}) for n in range(number)]
     await audit.append(tx, place.pair, entries)
 

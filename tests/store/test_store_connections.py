@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from connectors.canon.records import Kind
@@ -22,7 +22,7 @@ async def test_connecting_an_account_again_is_the_same_connection(db: Database) 
     """New settings, live again; another account is another connection."""
     async with db.write() as tx:
         first = await connections.save_connection(tx, "hubspot", "1", "Acme", {"a": "1"})
-        await connections.set_state(tx, first, "reconnect")
+        await tx.run(update(table).where(table.c.id == first).values(state="reconnect"))
         again = await connections.save_connection(tx, "hubspot", "1", "Acme", {"a": "2"})
         other = await connections.save_connection(tx, "hubspot", "2", "Beta", {})
         found = await connections.get_connection(tx, first)

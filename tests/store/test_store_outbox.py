@@ -6,10 +6,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from tests.store.conftest import Place
 from worker.store import outbox
 from worker.store.database import Database
+from worker.store.tables import outbox as table
 
 
 async def put(db: Database, place: Place, channel: str, message: str, n: int = 0, what: str = "plain") -> None:
@@ -117,7 +119,9 @@ async def test_a_refused_letter_blocks_nothing(db: Database, place: Place) -> No
         await outbox.refused(tx, first.id, "not_in_channel")
     assert ["b"] == [letter.message for letter in await claim(db)]
     async with db.read() as tx:
-        assert ["not_in_channel"] == [row["error"] for row in await outbox.set_aside(tx, place.pair)]
+        assert [("refused", "not_in_channel")] == await tx.rows(
+            select(table.c.state, table.c.error).where(table.c.id == first.id)
+        )
 
 
 async def test_two_senders_never_claim_the_same_letter(db: Database, place: Place) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.canon.records import Kind
 from worker.api.views import LeftView
-from worker.store import plans, runs
+from worker.store import plans, runs, undoing
 from worker.store.database import Unit
 from worker.store.plans import PlanRow, StoredChange
 from worker.store.runs import Run
@@ -23,7 +23,7 @@ async def run_meant(tx: Unit, pair_id: str, said: str) -> list[str]:
     """The runs of a pair that somebody may mean: by id, by its ending, or `last`, the last one that wrote something
     and is no undo itself."""
     if said == LAST:
-        last = await plans.last_written(tx, pair_id)
+        last = await undoing.last_written(tx, pair_id)
         return [last] if last is not None else []
     exact = await runs.get(tx, said)
     if exact is not None and exact.pair_id == pair_id:
@@ -54,7 +54,7 @@ async def what_stays(tx: Unit, row: PlanRow) -> tuple[str, ...]:
     """Sentences about what an undo that was carried out leaves behind; of any other plan, about groups that came to a
     half."""
     if row.undoes is None:
-        halves = [s for s in await plans.took_back(tx, row.id) if _is_document(s)]
+        halves = [s for s in await undoing.took_back(tx, row.id) if _is_document(s)]
         return (*_documents(halves), HALVES) if halves else ()
     done = await plans.read_changes(tx, row.id, ["done"])
     return (*_documents([s for s in done if _is_document(s)]), *_parted(done))

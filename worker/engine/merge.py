@@ -371,13 +371,6 @@ def _aligned(rule: FieldRule, verdict: Verdict, winner: Authority) -> Verdict:
 # --------------------------------------------------------------------------- after a write
 
 
-def base_after(verdict: Take | Fill, stored: Value) -> Base:
-    """The base once the write of `verdict` is done: the target as the vendor `stored` it, the source as read. If
-    the vendor did not tell (ABSENT), what was sent stands for it."""
-    target = verdict.value if stored is ABSENT else stored
-    return Base(verdict.seen, target) if verdict.source == "crm" else Base(target, verdict.seen)
-
-
 def late_rewrite(
     kind: FieldType,
     written: Value,

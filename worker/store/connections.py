@@ -122,10 +122,6 @@ async def save_settings(tx: Unit, connection_id: str, settings: Mapping[str, str
     await tx.run(update(connections).where(connections.c.id == connection_id).values(settings=text))
 
 
-async def set_state(tx: Unit, connection_id: str, state: str) -> None:
-    await tx.run(update(connections).where(connections.c.id == connection_id).values(state=state))
-
-
 async def save_pair(tx: Unit, name: str, crm: str, books: str) -> str:
     known: str | None = await tx.scalar(select(pairs.c.id).where(pairs.c.name == name))
     if known is not None:

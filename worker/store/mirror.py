@@ -459,11 +459,6 @@ async def all_dirty(tx: Unit, pair_id: str, settings: str) -> list[DirtyRow]:
     return [DirtyRow(side, Kind(kind), ref, stamp, waits == settings) for side, kind, ref, stamp, waits in rows]
 
 
-async def dirty_rows(tx: Unit, pair_id: str, kinds: Sequence[tuple[Side, Kind]], settings: str) -> list[DirtyRow]:
-    """What a plan of some kinds would look at now, oldest first."""
-    return Dirt(await all_dirty(tx, pair_id, settings)).due(*kinds)
-
-
 class Dirt:
     """The dirty set as one plan reads it."""
 

@@ -157,14 +157,3 @@ async def counts(tx: Unit) -> dict[str, int]:
         select(outbox.c.state, func.count()).where(outbox.c.state.in_((*OPEN, "refused"))).group_by(outbox.c.state)
     )
     return dict(rows)
-
-
-async def set_aside(tx: Unit, pair_id: str, limit: int = 20) -> list[dict[str, Any]]:
-    """Letters that Slack refused, newest first."""
-    rows = await tx.all(
-        select(outbox.c.id, outbox.c.channel, outbox.c.message, outbox.c.error, outbox.c.created_at)
-        .where(outbox.c.pair_id == pair_id, outbox.c.state == "refused")
-        .order_by(outbox.c.id.desc())
-        .limit(limit)
-    )
-    return [dict(row) for row in rows]

@@ -12,7 +12,7 @@ from worker.engine.plan import Fingerprint, summed
 from worker.engine.questions import Question
 from worker.engine.undo import DONE, Written, take_back
 from worker.outside import new_id
-from worker.store import conflicts, plans
+from worker.store import conflicts, plans, undoing
 from worker.store.audit import Entry, append
 from worker.usecases.apply_plan import Applied, apply_plan, end_plan
 from worker.usecases.office import Desk
@@ -26,8 +26,8 @@ async def close_groups(desk: Desk, plan_id: str, groups: Sequence[str], run_id: 
     """Take back what was done of these groups of a plan that is over. What waits comes back; None: they are closed,
     or a person is asked."""
     async with desk.db.read() as tx:
-        done = [w for w in await plans.written(tx, plan_id) if w.change.group_id in groups]
-        back = await plans.taking_back(tx, [w.change.id for w in done])
+        done = [w for w in await undoing.written(tx, plan_id) if w.change.group_id in groups]
+        back = await undoing.taking_back(tx, [w.change.id for w in done])
     declared = [w for w in done if w.change.compensation is not None]
     if back is None and declared:
         back = await _begin(desk, plan_id, declared, run_id)

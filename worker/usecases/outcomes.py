@@ -18,7 +18,7 @@ from worker.engine.guard import tallied
 from worker.engine.lost_edit import LostEdit
 from worker.engine.merge import Base
 from worker.engine.plan import Change, FieldChange
-from worker.store import audit, billing, conflicts, links, mirror, plans
+from worker.store import audit, billing, conflicts, links, mirror, plans, tallies
 from worker.store.billing import NewDocument
 from worker.store.database import Unit
 from worker.store.links import NewLink, Provenance
@@ -57,7 +57,7 @@ async def record_outcomes(
     await ask_about_lost(tx, desk, [(a.change, a.lost) for a in done])
     refused = [a for a in fresh if isinstance(a.outcome, Denied) and a.change.undoes is None]
     await _park_refused(tx, desk, refused)
-    await plans.tally(tx, desk.pair.id, [row for answer in done for row in _tallies(answer)])
+    await tallies.add(tx, desk.pair.id, [row for answer in done for row in _tallies(answer)])
     await audit.append(tx, desk.pair.id, [_entry(answer, run_id, actor) for answer in fresh if _is_final(answer)])
     return list(moved)
 

@@ -16,7 +16,7 @@ from worker.engine.guard import emptied_side, trips
 from worker.engine.plan import FLOW_ORDER, Change, Fingerprint, Sum, held_together, summed
 from worker.outside import new_id
 from worker.store import conflicts as conflict_store
-from worker.store import connections, links, mirror, plans
+from worker.store import connections, links, mirror, plans, tallies
 from worker.store.audit import Entry, append
 from worker.store.database import Unit, chunks
 from worker.store.mirror import Dirt, Parked
@@ -133,7 +133,7 @@ def held_by_flow(desk: Desk, changes: list[Change]) -> list[Change]:
 async def guarded(tx: Unit, desk: Desk, changes: list[Change]) -> list[Change]:
     """The changes, with what a guard holds back held."""
     now = await tx.now()
-    done = await plans.window(tx, desk.pair.id, now - timedelta(hours=24))
+    done = await tallies.window(tx, desk.pair.id, now - timedelta(hours=24))
     population = {}
     for side in SIDES:
         for kind, number in (await mirror.counts(tx, desk.pair.connection(side))).items():

@@ -16,7 +16,7 @@ from worker.crash import crash
 from worker.engine.plan import marker
 from worker.engine.undo import Hanging, House, Left, Now, Written, named, take_back
 from worker.outside import new_id
-from worker.store import billing, links, mirror, plans, runs
+from worker.store import billing, links, mirror, runs, undoing
 from worker.store.audit import Entry, append
 from worker.store.database import Unit
 from worker.usecases.billed_and_changed import credits_by
@@ -42,7 +42,7 @@ async def propose_undo(desk: Desk, run_id: str, undone: str, *, still_ours: Hold
         run = await runs.get(tx, undone)
         if run is None or run.pair_id != desk.pair.id:
             raise LookupError(f"there is no run {undone}: tieout history lists them")
-        done = await plans.written(tx, run.plan_id) if run.plan_id is not None else []
+        done = await undoing.written(tx, run.plan_id) if run.plan_id is not None else []
     unseen = await read_again(desk, done)
     async with desk.db.write() as tx:
         refused = await is_applied(tx, desk) or (None if done else f"run {undone} wrote nothing")
@@ -117,7 +117,7 @@ async def stand(tx: Unit, desk: Desk, plan_id: str, done: Sequence[Written], uns
         if (ref := link.ref(OTHER[side])) is not None
     }
     sources = await _records(tx, desk, counterparts.values())
-    since = await plans.written_since(tx, desk.pair.id, plan_id)
+    since = await undoing.written_since(tx, desk.pair.id, plan_id)
     made = [keys[w.change.id] for w in done if w.change.operation == "create"]
     hanging = await _hanging(tx, desk, made)
     invoices = [ref for _, kind, ref in made if kind is Kind.INVOICE]

@@ -13,7 +13,7 @@ from worker.engine.mapping import CustomersFlow, FieldRule, ItemsFlow
 from worker.engine.match import OpenIntent
 from worker.engine.merge import flapping
 from worker.engine.plan import Flow, marker
-from worker.store import conflicts, mirror, plans
+from worker.store import conflicts, mirror, plans, tallies
 from worker.store.conflicts import Decision, Questions
 from worker.store.database import Unit
 from worker.store.mirror import Dirt
@@ -50,7 +50,7 @@ async def gather(tx: Unit, desk: Desk) -> Known:
 async def flapping_fields(tx: Unit, desk: Desk, kind: Kind) -> dict[tuple[Side, str, str], bool]:
     """(side, ref, rule) -> whether that field was written more than three times within the hour."""
     now = await tx.now()
-    written = await plans.writes_to_fields(tx, desk.pair.id, now - timedelta(hours=1))
+    written = await tallies.writes_to_fields(tx, desk.pair.id, now - timedelta(hours=1))
     return {(side, ref, rule): flapping(times, now) for (side, k, ref, rule), times in written.items() if k is kind}
 
 

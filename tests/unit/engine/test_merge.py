@@ -25,7 +25,6 @@ from worker.engine.merge import (
     Suspend,
     Take,
     Verdict,
-    base_after,
     decide,
     flapping,
     late_rewrite,
@@ -425,15 +424,6 @@ def test_saboteur_merged_apart_a_group_becomes_a_mixture() -> None:
 # --------------------------------------------------------------------------- after a write
 
 
-def test_the_base_after_a_write_is_what_the_vendor_stored() -> None:
-    """Target as stored, source as read: our own write comes back as no edit."""
-    verdict = merge(rule(), "a long description", "old", Base("old", "old"))
-    assert isinstance(verdict, Take)
-    base = base_after(verdict, "a long des")
-    assert base == Base("a long description", "a long des")
-    assert isinstance(merge(rule(), "a long description", "a long des", base), Agree)
-
-
 def test_late_rewriting_counts_within_its_time_and_only_if_it_says_the_same() -> None:
     """The vendor put our number into its own form half a minute later; a person's number is an edit."""
     said: dict[str, Any] = {"written_at": NOON, "settles_s": 60, "region": "US"}
@@ -501,7 +491,8 @@ def applied(verdict: Verdict, crm: Value, books: Value, base: Base | None) -> tu
         case Agree():
             return crm, books, verdict.base
         case Take() | Fill():
-            after = base_after(verdict, verdict.value)
+            seen, written = verdict.seen, verdict.value
+            after = Base(seen, written) if verdict.source == "crm" else Base(written, seen)
             return after.crm, after.books, after
         case _:
             return crm, books, base
