@@ -53,8 +53,8 @@ RUNNING = (
         rules=(25,),
         breaks="time is the worker's, not the store's",
         file="worker/store/database.py",
-        old="            return datetime.now(UTC) + self._shift\n",
-        new="            return datetime.now(UTC)\n",
+        old="            return sqlite.now() + self._shift\n",
+        new="            return sqlite.now()\n",
         red="tests/store/test_store_units.py::test_time_is_the_stores_and_can_be_shifted[sqlite]",
     ),
     Saboteur(

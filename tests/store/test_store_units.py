@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.store.conftest import Place
 from worker.store import connections, runs
 from worker.store.database import Database, Unit, open_database
-from worker.store.sqlite import RollsBack
+from worker.store.sqlite import OneVisitConnection, RollsBack
 from worker.store.tables import Amount, Instant, installation
 
 
@@ -114,6 +114,29 @@ async def test_writing_units_begin_immediate(db: Database) -> None:
     async with db.read() as tx:
         await tx.now()
     assert ["BEGIN IMMEDIATE", "BEGIN"] == [statement for statement in said if statement.startswith("BEGIN")]
+
+
+async def test_a_statement_is_one_visit_to_its_thread(sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows it gives; aiosqlite's own cursor needs four."""
+    visits, execute = 0, OneVisitConnection._execute
+
+    async def counted(self: OneVisitConnection, *words: object) -> object:
+        nonlocal visits
+        visits += 1
+        return await execute(self, *words)  # type: ignore[no-untyped-call]  # it has no types
+
+    db = open_database(f"sqlite+aiosqlite:///{sqlite_template}")
+    try:
+        async with db.read() as tx:
+            monkeypatch.setattr(OneVisitConnection, "_execute", counted)
+            assert [(1,), (2,), (3,)] == await tx.rows(text("select 1 union select 2 union select 3"))
+            assert 1 == visits
+            await tx.run(text("create temp table numbers (n)"))
+            done = await tx.run(text("insert into numbers values (:n)"), [{"n": n} for n in range(5)])
+            assert (3, 5) == (visits, done.rowcount)
+            monkeypatch.undo()
+    finally:
+        await db.close()
 
 
 async def test_sqlite_waits_for_the_disk(sqlite_template: Path) -> None:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Table, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
-from worker.store.sqlite import open_sqlite
+from worker.store import sqlite
 
 T = TypeVar("T")
 
@@ -35,9 +36,9 @@ class Unit:
         return self.connection.dialect.name
 
     async def now(self) -> datetime:
-        """The store's time: PostgreSQL's, which all workers share; SQLite's is that of the only machine there is."""
+        """The store's time."""
         if self.dialect == "sqlite":
-            return datetime.now(UTC) + self._shift
+            return sqlite.now() + self._shift
         us = (await self.connection.execute(_NOW)).scalar_one()
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(us)) + self._shift
 
@@ -61,7 +62,7 @@ class Unit:
 
     def insert(self, table: Table) -> Any:
         """The dialect's INSERT, which knows ON CONFLICT."""
-        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+        return sqlite_insert(table) if self.dialect == "sqlite" else postgresql_insert(table)
 
     def upsert(self, table: Table, keep: Sequence[str] = ()) -> Any:
         """INSERT that replaces all columns but the key and `keep` of a row that exists."""
@@ -136,5 +137,5 @@ class Database:
 def open_database(url: str) -> Database:
     """A database by SQLAlchemy URL: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`. Opens lazily."""
     if url.startswith("sqlite"):
-        return Database(open_sqlite(url))
+        return Database(sqlite.open_engine(url))
     return Database(create_async_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True))

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import aiosqlite
@@ -14,6 +15,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 _SWITCHES, _SWITCH_S = 40, 0.05  # how often, and after how long, the switch to WAL is tried
+
+
+def now() -> datetime:
+    """The time of a store that is a file: its machine's."""
+    return datetime.now(UTC)
 
 
 class RollsBack(sqlite3.Connection):
@@ -86,7 +92,7 @@ def _connect(path: str, **options: Any) -> OneVisitConnection:
     return made
 
 
-def open_sqlite(url: str) -> AsyncEngine:
+def open_engine(url: str) -> AsyncEngine:
     """An engine of `sqlite+aiosqlite:///path`. A unit that writes begins IMMEDIATE: a deferred BEGIN that writes after
     another writer fails at once, whatever the busy timeout says."""
     engine = create_async_engine(url, pool_size=4, max_overflow=8, connect_args={"async_creator_fn": _connect})
