@@ -164,6 +164,7 @@ async def test_the_sweeper_asks_in_one_round_of_ten(rig: Rig, monkeypatch: pytes
         while len(rounds) < 25:
             await asyncio.sleep(0.01)
     task.cancel()
+    await asyncio.wait([task])
     assert [0, 10, 20] == [number for number, asks in enumerate(rounds[:25]) if asks]
 
 

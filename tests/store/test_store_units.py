@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.store.conftest import Place
 from worker.store import connections, runs
 from worker.store.database import Database, Unit, open_database
-from worker.store.sqlite import OneVisitConnection, RollsBack
+from worker.store.sqlite import OneVisitConnection, RollsBack, _connect
 from worker.store.tables import Amount, Instant, installation
 
 
@@ -137,6 +138,15 @@ async def test_a_statement_is_one_visit_to_its_thread(sqlite_template: Path, mon
             monkeypatch.undo()
     finally:
         await db.close()
+
+
+async def test_a_connection_that_is_ended_twice_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Its thread answers once; a cancellation that meets the closing asks again."""
+    connection = await _connect(str(tmp_path / "t.db"))
+    connection.stop()
+    async with asyncio.timeout(10):
+        with suppress(ValueError):  # it is closed already
+            await connection.close()
 
 
 async def test_sqlite_waits_for_the_disk(sqlite_template: Path) -> None:

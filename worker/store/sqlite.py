@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -79,6 +80,11 @@ class OneVisitConnection(aiosqlite.Connection):
 
     def cursor(self) -> OneVisit:  # type: ignore[override]  # SQLAlchemy only enters it
         return OneVisit(self)
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Once: after the first time nobody is there to answer, and whoever waited would wait for ever. A connection
+        is told twice where a cancellation meets its closing."""
+        return super().stop() if self._running else None
 
     async def visit(self, work: Any, *words: Any) -> None:
         """`work` in the connection's thread, given its sqlite3 connection and the words."""
