@@ -21,8 +21,6 @@ ROOT = Path(__file__).parents[2]
 SEEDS = ROOT / "docs" / "examples" / "seeds"
 MAPPING = ROOT / "docs" / "examples" / "hubspot_quickbooks.yaml"
 TIEOUT = (sys.executable, "-m", "bot.cli")
-
-
 PATIENCE_S = 120
 FORKS = get_context("forkserver")  # it has the program loaded, which takes longer than most commands do
 FORKS.set_forkserver_preload(["worker.house", "worker.api", "connectors.sandboxes", "bot.cli", __name__])
@@ -51,7 +49,7 @@ class Terminal:
     def __call__(self, words: str, *more: str) -> Said:
         command = ["tieout", "--data", str(self.data), *words.split(), *more]
         with NamedTemporaryFile("r") as out, NamedTemporaryFile("r") as err:
-            process = FORKS.Process(target=typed, args=(command, out.name, err.name))
+            process = FORKS.Process(target=typed, args=(command, environment(), out.name, err.name))
             process.start()
             process.join(PATIENCE_S)
             if process.is_alive():
@@ -66,13 +64,14 @@ class Terminal:
         return said
 
 
-def typed(command: list[str], out: str, err: str) -> None:
-    """What a process of its own does that runs the command."""
+def typed(command: list[str], settings: dict[str, str], out: str, err: str) -> None:
+    """What a process of its own does that runs the command. What it is forked from has the settings of its own start,
+    not those of the test."""
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY), stream)
-    for name in set(os.environ) - set(environment()):
-        del os.environ[name]
-    os.environ.update(environment())
+    os.environ.clear()
+    os.environ.update(settings)
+    os.chdir(ROOT)
     sys.argv = command
     main()
 
