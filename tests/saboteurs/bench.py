@@ -22,6 +22,8 @@ PYTEST = (
     "no:xdist",
     "-p",
     "no:cacheprovider",
+    "-p",
+    "no:timeout",  # what hangs is not red, and the alarm that ends it is the parent's
     "-o",
     "addopts=",
     "-q",
