@@ -28,7 +28,7 @@ from worker.house import House
 from worker.jobs import runner
 from worker.queue import Queue
 from worker.settings import WorkerSettings
-from worker.store import mirror, plans, runs
+from worker.store import dirty_set, plans, runs
 from worker.store.database import Database, open_database
 from worker.store.runs import Lane
 from worker.usecases.office import Office, open_desk
@@ -175,7 +175,7 @@ class TwoWorlds:
         desk = await open_desk(self.office, self.pair.id)
         every: list[tuple[Side, Kind]] = [(side, kind) for side in ("crm", "books") for kind in Kind]
         async with self.db.read() as tx:
-            dirty = mirror.Dirt(await mirror.all_dirty(tx, self.pair.id, desk.settings)).due(*every)
+            dirty = dirty_set.Dirt(await dirty_set.read(tx, self.pair.id, desk.settings)).due(*every)
             doubts = await plans.open_intents(tx, self.pair.id)
             plan = await plans.current_plan(tx, self.pair.id)
             states = await plans.count_states(tx, plan.id) if plan is not None else {}

@@ -42,9 +42,9 @@ from worker.house import House
 from worker.jobs import runner
 from worker.queue import Queue
 from worker.settings import WorkerSettings
-from worker.store import mirror, plans, runs
+from worker.store import dirty_set, plans, runs
 from worker.store.database import Database, open_database
-from worker.store.mirror import DirtyRow
+from worker.store.dirty_set import DirtyRow
 from worker.usecases.office import Desk, Office, open_desk
 from worker.vault import Vault
 
@@ -312,7 +312,7 @@ class Rig:
         desk = await self.desk()
         every: list[tuple[Side, Kind]] = [(side, kind) for side in ("crm", "books") for kind in Kind]
         async with self.db.read() as tx:
-            return mirror.Dirt(await mirror.all_dirty(tx, self.pair.id, desk.settings)).due(*every)
+            return dirty_set.Dirt(await dirty_set.read(tx, self.pair.id, desk.settings)).due(*every)
 
     async def desk(self) -> Desk:
         return await open_desk(self.office, self.pair.id)

@@ -13,7 +13,7 @@ from connectors.memory.vendor import Knobs
 from tests.flows.conftest import Open
 from tests.flows.rig import Rig, mapping, told
 from worker.api import Problem
-from worker.store import mirror
+from worker.store import dirty_set
 
 C = Kind.CUSTOMER
 HERE, THERE = "+1 212 555 0100", "+1 212 555 0199"
@@ -473,7 +473,7 @@ async def answered_otherwise(rig: Rig, books: str) -> None:
 
     async with rig.db.write() as tx:
         await tx.run(bases.update().where(bases.c.rule == "notes:notes").values(books='"(being checked)"'))
-        await mirror.mark_dirty(tx, [mirror.Listener(rig.pair.id, "books")], [(C, books)])
+        await dirty_set.mark(tx, [dirty_set.Listener(rig.pair.id, "books")], [(C, books)])
 
 
 @pytest.mark.parametrize(

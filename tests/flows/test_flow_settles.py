@@ -16,7 +16,7 @@ from connectors.memory.world import MemoryWorld
 from tests.flows.conftest import Open
 from tests.flows.rig import Rig, deal, mapping, name, payment, told
 from worker.api import Problem
-from worker.store import mirror
+from worker.store import dirty_set, mirror
 from worker.store.tables import cursors, dirty
 
 C, D = Kind.CUSTOMER, Kind.DEAL
@@ -70,7 +70,7 @@ async def test_everything_marked_dirty_settles_again(rig: Rig) -> None:
     async with rig.db.write() as tx:
         for side in ("crm", "books"):
             refs = await mirror.all_refs(tx, desk.pair.connection(side))
-            await mirror.mark_dirty(tx, [mirror.Listener(rig.pair.id, side)], refs)
+            await dirty_set.mark(tx, [dirty_set.Listener(rig.pair.id, side)], refs)
     await rig.preview()
     assert (0, [], []) == (rig.plan.changes, await rig.dirty(), await rig.conflicts())
 
@@ -160,7 +160,7 @@ async def test_saboteur_base_of_one_value_writes_for_ever(rig: Rig) -> None:
     rig.crm.put(rig.see(rig.crm, crm))
     async with rig.db.write() as tx:
         await tx.run(update(bases).where(bases.c.rule == "notes:notes").values(books='"old"'))
-        await mirror.mark_dirty(tx, [mirror.Listener(rig.pair.id, "crm")], [(C, crm)])
+        await dirty_set.mark(tx, [dirty_set.Listener(rig.pair.id, "crm")], [(C, crm)])
     rig.crm.edit(C, crm, notes="OLD, REALLY.")
     await rig.preview()
     assert 0 < rig.plan.changes + len(await rig.conflicts())
@@ -175,7 +175,7 @@ async def test_an_edit_while_a_plan_is_drawn_is_not_lost(rig: Rig, monkeypatch: 
     real = module.guarded
 
     async def meanwhile(tx: Any, *args: Any) -> Any:
-        await mirror.mark_dirty(tx, [mirror.Listener(rig.pair.id, "books")], [(C, books)])
+        await dirty_set.mark(tx, [dirty_set.Listener(rig.pair.id, "books")], [(C, books)])
         return await real(tx, *args)
 
     monkeypatch.setattr(module, "guarded", meanwhile)

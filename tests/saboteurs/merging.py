@@ -48,7 +48,7 @@ MERGING = (
     Saboteur(
         rules=(2,),
         breaks="a record is cleared whatever marked it since it was read",
-        file="worker/store/mirror.py",
+        file="worker/store/dirty_set.py",
         old='        dirty.c.stamp == _p("stamp"),\n    )\n    if rows:',
         new='        dirty.c.stamp >= _p("stamp"),\n    )\n    if rows:',
         red="tests/store/test_store_mirror.py::test_cleared_only_for_the_stamp_that_was_read[sqlite]",
@@ -57,7 +57,7 @@ MERGING = (
         rules=(2,),
         breaks="a page is stored and what it moved is not marked in the same unit",
         file="worker/store/mirror.py",
-        old="    await mark_dirty(tx, listeners, moved)\n    return Stored(",
+        old="    await dirty_set.mark(tx, listeners, moved)\n    return Stored(",
         new="    return Stored(",
         red="tests/store/test_store_mirror.py::test_page_cursor_and_dirty_are_one_unit[sqlite]",
     ),
@@ -188,7 +188,7 @@ MERGING = (
     Saboteur(
         rules=(8,),
         breaks="a refusal outlives the settings that it was under",
-        file="worker/store/mirror.py",
+        file="worker/store/dirty_set.py",
         old="dirty.c.refused == 1, dirty.c.waits == settings\n",
         new="dirty.c.refused == 1, dirty.c.waits.is_not(None)\n",
         red="tests/store/test_store_mirror.py::test_refused_is_remembered_under_these_settings[sqlite]",

@@ -15,7 +15,7 @@ from worker.engine.plan import Change
 from worker.outside import new_id
 from worker.store import connections, plans, runs
 from worker.store.database import Database
-from worker.store.mirror import Listener
+from worker.store.dirty_set import Listener
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

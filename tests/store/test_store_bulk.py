@@ -15,10 +15,10 @@ from tests.store.conftest import Place, change, customer
 from tests.store.test_store_scale import statements
 from worker.engine.merge import Base
 from worker.outside import new_id
-from worker.store import audit, links, mirror, plans, runs, tallies
+from worker.store import audit, dirty_set, links, mirror, plans, runs, tallies
 from worker.store.database import Database, Unit
+from worker.store.dirty_set import Parked
 from worker.store.links import NewLink
-from worker.store.mirror import Parked
 from worker.store.plans import Step
 
 FEW, MANY = 2, 60
@@ -43,15 +43,15 @@ async def pull_page(tx: Unit, place: Place, number: int) -> None:
 
 
 async def mark(tx: Unit, place: Place, number: int) -> None:
-    await mirror.mark_dirty(tx, place.listeners, [(Kind.CUSTOMER, f"{n}") for n in range(number)])
+    await dirty_set.mark(tx, place.listeners, [(Kind.CUSTOMER, f"{n}") for n in range(number)])
 
 
 async def park_and_clear(tx: Unit, place: Place, number: int) -> None:
     await mark(tx, place, number)
     waits = [Parked(side="crm", kind=Kind.CUSTOMER, ref=f"{n}", reason="why") for n in range(number)]
-    await mirror.park_dirty(tx, place.pair, waits, "settings")
-    await mirror.clear_dirty(tx, place.pair, await mirror.all_dirty(tx, place.pair, ""))
-    assert [] == await mirror.all_dirty(tx, place.pair, "")
+    await dirty_set.park(tx, place.pair, waits, "settings")
+    await dirty_set.clear(tx, place.pair, await dirty_set.read(tx, place.pair, ""))
+    assert [] == await dirty_set.read(tx, place.pair, "")
 
 
 async def plan(tx: Unit, place: Place, number: int) -> None:

@@ -14,7 +14,7 @@ from tests.store.conftest import Place, make_place
 from worker.store import connections
 from worker.store.connections import Taken
 from worker.store.database import Database
-from worker.store.mirror import Listener
+from worker.store.dirty_set import Listener
 from worker.store.tables import connections as table
 
 

@@ -18,7 +18,7 @@ from tests.contract.harness import deps_in_process
 from tests.store.conftest import Place, page
 from worker.store import mirror
 from worker.store.database import Database, Unit
-from worker.store.mirror import Listener
+from worker.store.dirty_set import Listener
 from worker.usecases.pull import pull
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -17,8 +17,8 @@ from worker.engine.merge import Base
 from worker.store import billing, links, mirror
 from worker.store.billing import NewDocument, PositionRow
 from worker.store.database import Database
+from worker.store.dirty_set import Listener
 from worker.store.links import Link, NewLink
-from worker.store.mirror import Listener
 
 TEXT = {"name:legal_name": (FieldType.TEXT, FieldType.TEXT)}
 

@@ -19,7 +19,7 @@ from sqlalchemy import MetaData, insert, select, text
 from connectors.canon.fields import FieldType
 from connectors.canon.records import Customer, Kind
 from tests.store.old_rows import PERSON, ROWS, RULE
-from worker.store import billing, conflicts, connections, links, mirror, outbox, plans, runs, schedules
+from worker.store import billing, conflicts, connections, dirty_set, links, mirror, outbox, plans, runs, schedules
 from worker.store.database import Database, Unit, open_database
 from worker.store.migrate import _config, current_revision, upgrade
 from worker.store.tables import metadata
@@ -108,7 +108,7 @@ async def _records_are_understood(tx: Unit) -> None:
     known = await mirror.load(tx, "cn_crm", Kind.CUSTOMER, ["c1"])
     assert Customer(ref="c1", legal_name="Ünal & Söhne") == known["c1"]
     assert {Kind.CUSTOMER: "17"} == await mirror.read_cursors(tx, "cn_crm", [Kind.CUSTOMER])
-    assert ["c1"] == [row.ref for row in await mirror.all_dirty(tx, "pr_1", "any")]
+    assert ["c1"] == [row.ref for row in await dirty_set.read(tx, "pr_1", "any")]
     link = (await links.get_links(tx, ["ln_1"]))["ln_1"]
     bases = await links.load_bases(tx, ["ln_1"], {RULE: (FieldType.TEXT, FieldType.TEXT)})
     assert ("c1", "b1", "Unal") == (link.crm, link.books, bases["ln_1"][RULE].books)

@@ -13,10 +13,10 @@ from connectors.canon.records import Allocation, CreditNote, Deal, Invoice, Item
 from connectors.canon.values import Money
 from connectors.kit.contract import BadRow, Page, Tombstone
 from tests.store.conftest import Place, customer, make_place, page
-from worker.store import connections, links, mirror
+from worker.store import connections, dirty_set, links, mirror
 from worker.store.database import Database
+from worker.store.dirty_set import Dirt, DirtyRow, Listener, Parked
 from worker.store.links import NewLink
-from worker.store.mirror import Dirt, DirtyRow, Listener, Parked
 from worker.store.tables import dirty
 
 CRM_CUSTOMER = ("crm", Kind.CUSTOMER)
@@ -31,7 +31,7 @@ async def store(db: Database, place: Place, *pages: Page, books: bool = False) -
 
 async def due(db: Database, place: Place, settings: str = "s1") -> list[DirtyRow]:
     async with db.read() as tx:
-        return [row for row in await mirror.all_dirty(tx, place.pair, settings) if not row.parked]
+        return [row for row in await dirty_set.read(tx, place.pair, settings) if not row.parked]
 
 
 async def refs_due(db: Database, place: Place, settings: str = "s1") -> list[str]:
@@ -77,7 +77,7 @@ async def test_what_did_not_change_marks_nothing(db: Database, place: Place) -> 
     """A version or a time that moved is no edit."""
     await store(db, place, page(customer("c1", version="1")))
     async with db.write() as tx:
-        await mirror.clear_dirty(tx, place.pair, await mirror.all_dirty(tx, place.pair, "s1"))
+        await dirty_set.clear(tx, place.pair, await dirty_set.read(tx, place.pair, "s1"))
     assert () == (await store(db, place, page(customer("c1", version="2")))).moved
     assert [] == await refs_due(db, place)
     assert ((Kind.CUSTOMER, "c1"),) == (await store(db, place, page(customer("c1", "Acme Inc")))).moved
@@ -99,7 +99,7 @@ async def test_a_restored_record_is_dirty_though_its_content_is_the_same(db: Dat
     await store(db, place, page(customer("c1")))
     await store(db, place, Page(gone=(Tombstone(Kind.CUSTOMER, "c1", "deleted"),)))
     async with db.write() as tx:
-        await mirror.clear_dirty(tx, place.pair, await mirror.all_dirty(tx, place.pair, "s1"))
+        await dirty_set.clear(tx, place.pair, await dirty_set.read(tx, place.pair, "s1"))
     await store(db, place, page(customer("c1")))
     assert ["c1"] == await refs_due(db, place)
 
@@ -174,10 +174,10 @@ async def test_cleared_only_for_the_stamp_that_was_read(db: Database, place: Pla
     read = await due(db, place)
     await store(db, place, page(customer("c1", "Acme Inc")))
     async with db.write() as tx:
-        await mirror.clear_dirty(tx, place.pair, read)
+        await dirty_set.clear(tx, place.pair, read)
     assert ["c1"] == await refs_due(db, place)
     async with db.write() as tx:
-        await mirror.clear_dirty(tx, place.pair, await mirror.all_dirty(tx, place.pair, "s1"))
+        await dirty_set.clear(tx, place.pair, await dirty_set.read(tx, place.pair, "s1"))
     assert [] == await refs_due(db, place)
 
 
@@ -197,8 +197,8 @@ async def test_a_stamp_rises_with_each_marking_at_one_instant(db: Database, plac
     for turn in range(3):
         async with db.write() as tx:
             moved = [(Kind.CUSTOMER, "c1")]
-            await mirror.mark_dirty(tx, place.listeners, moved)
-            await mirror.mark_dirty(tx, place.listeners, moved)
+            await dirty_set.mark(tx, place.listeners, moved)
+            await dirty_set.mark(tx, place.listeners, moved)
             seen.append(await tx.scalar(select(dirty.c.stamp)))
             if turn == 1:
                 await tx.run(dirty.delete())
@@ -212,15 +212,15 @@ async def test_two_writers_who_do_not_see_each_other_mark_apart(db: Database, pl
     if db.engine.dialect.name == "sqlite":
         return  # writers take turns there
     async with db.write() as one:
-        await mirror.mark_dirty(one, place.listeners, moved)
+        await dirty_set.mark(one, place.listeners, moved)
     async with db.write() as slow:
         await slow.now()
         async with db.write() as quick:
-            await mirror.mark_dirty(quick, place.listeners, moved)
+            await dirty_set.mark(quick, place.listeners, moved)
         read = await due(db, place)
-        await mirror.mark_dirty(slow, place.listeners, moved)
+        await dirty_set.mark(slow, place.listeners, moved)
     async with db.write() as tx:
-        await mirror.clear_dirty(tx, place.pair, read)
+        await dirty_set.clear(tx, place.pair, read)
     assert ["c1"] == await refs_due(db, place)
 
 
@@ -229,7 +229,7 @@ async def test_parked_until_settings_or_values_change(db: Database, place: Place
     await store(db, place, page(customer("c1"), customer("c2")))
     async with db.write() as tx:
         rows = [Parked(side="crm", kind=Kind.CUSTOMER, ref=ref, reason="no name") for ref in ("c1", "c2")]
-        await mirror.park_dirty(tx, place.pair, rows, "s1")
+        await dirty_set.park(tx, place.pair, rows, "s1")
     assert ([], ["c1", "c2"]) == (await refs_due(db, place, "s1"), await refs_due(db, place, "s2"))
     assert {"c1": "no name", "c2": "no name"} == await reasons(db, place)
     await store(db, place, page(customer("c1", "Acme Inc")))
@@ -246,8 +246,8 @@ async def test_marked_again_since_it_was_read_is_not_parked(db: Database, place:
     await store(db, place, page(customer("c1", "Acme Inc")))
     row = Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="no")
     async with db.write() as tx:
-        await mirror.park_dirty(tx, place.pair, [row], "s1", stamps)
-        await mirror.park_dirty(tx, place.pair, [row], "s1", until=sent_at)
+        await dirty_set.park(tx, place.pair, [row], "s1", stamps)
+        await dirty_set.park(tx, place.pair, [row], "s1", until=sent_at)
     assert ["c1"] == await refs_due(db, place)
 
 
@@ -256,10 +256,10 @@ async def test_what_waits_again_says_why_and_is_looked_at(db: Database, place: P
     await store(db, place, page(customer("c1")))
     row = Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="flapping", again=True)
     async with db.write() as tx:
-        await mirror.park_dirty(tx, place.pair, [row], "s1")
+        await dirty_set.park(tx, place.pair, [row], "s1")
     assert (["c1"], {"c1": "flapping"}) == (await refs_due(db, place), await reasons(db, place))
     async with db.write() as tx:
-        await mirror.forget_reasons(tx, place.pair, "s1")
+        await dirty_set.forget_reasons(tx, place.pair, "s1")
     assert {} == await reasons(db, place)
 
 
@@ -270,7 +270,7 @@ async def test_a_customer_or_item_that_moves_wakes_what_waits_for_it(db: Databas
     async with db.write() as tx:
         await links.make_links(tx, place.pair, [NewLink(Kind.CUSTOMER, "c1", "b1", "matched", "")])
         waits = {"d1": "customer:c1", "d2": "customer:c2", "d3": "item"}
-        await mirror.park_dirty(
+        await dirty_set.park(
             tx,
             place.pair,
             [Parked(side="crm", kind=Kind.DEAL, ref=ref, reason="waits", waits_for=key) for ref, key in waits.items()],
@@ -290,20 +290,20 @@ async def test_refused_is_remembered_under_these_settings(db: Database, place: P
     await store(db, place, page(customer("c1")))
     row = Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="taken", refused=True)
     async with db.write() as tx:
-        await mirror.park_dirty(tx, place.pair, [row], "s1")
-        one, other = await mirror.refused(tx, place.pair, "s1"), await mirror.refused(tx, place.pair, "s2")
+        await dirty_set.park(tx, place.pair, [row], "s1")
+        one, other = await dirty_set.refused(tx, place.pair, "s1"), await dirty_set.refused(tx, place.pair, "s2")
     assert ({("crm", Kind.CUSTOMER, "c1"): "taken"}, {}) == (one, other)
     await store(db, place, page(customer("c1", "Acme Inc")))
     async with db.read() as tx:
-        assert {} == await mirror.refused(tx, place.pair, "s1")
+        assert {} == await dirty_set.refused(tx, place.pair, "s1")
 
 
 async def test_dirt_tells_due_and_parked_apart(db: Database, place: Place) -> None:
     """A plan looks at what is due, and knows what waits."""
     await store(db, place, page(customer("c1"), customer("c2")))
     async with db.write() as tx:
-        await mirror.park_dirty(tx, place.pair, [Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="x")], "s1")
-        dirt = Dirt(await mirror.all_dirty(tx, place.pair, "s1"))
+        await dirty_set.park(tx, place.pair, [Parked(side="crm", kind=Kind.CUSTOMER, ref="c1", reason="x")], "s1")
+        dirt = Dirt(await dirty_set.read(tx, place.pair, "s1"))
     assert ["c2"] == [row.ref for row in dirt.due(CRM_CUSTOMER)]
     assert ["c1", "c2"] == sorted(dirt.refs(*CRM_CUSTOMER))
     assert [] == dirt.due(("books", Kind.CUSTOMER))

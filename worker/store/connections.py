@@ -14,7 +14,7 @@ from connectors.canon.records import Kind
 from connectors.kit.contract import Catalogue, Side
 from worker.outside import new_id
 from worker.store.database import Unit
-from worker.store.mirror import Listener
+from worker.store.dirty_set import Listener
 from worker.store.tables import connections, dirty, installation, mappings, pairs, writers
 
 

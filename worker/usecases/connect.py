@@ -14,7 +14,7 @@ from connectors.kit.oauth import MemoryTokens
 from worker.engine.mapping import FieldRule, Problem, check_against, parse
 from worker.engine.mapping import Mapping as PairMapping
 from worker.engine.questions import ONE_BY_ONE
-from worker.store import billing, conflicts, links, mirror, runs, schedules
+from worker.store import billing, conflicts, dirty_set, links, mirror, runs, schedules
 from worker.store import connections as store
 from worker.store.audit import Entry, append
 from worker.store.connections import Connection, Pair
@@ -228,7 +228,7 @@ async def _mark_what_is_known(tx: Unit, pair_id: str, chosen: Mapping[Side, Conn
     for side in SIDES:
         if not await mirror.is_known_to(tx, pair_id, side):
             refs = await mirror.all_refs(tx, chosen[side].id)
-            await mirror.mark_dirty(tx, [mirror.Listener(pair_id, side)], refs)
+            await dirty_set.mark(tx, [dirty_set.Listener(pair_id, side)], refs)
 
 
 async def _mapping_before(tx: Unit, pair_id: str) -> PairMapping | None:
@@ -247,12 +247,12 @@ async def _mark_what_is_new_in(tx: Unit, pair_id: str, before: PairMapping | Non
             await links.forget_bases(tx, pair_id, kind, fresh)
             await conflicts.lift_rules(tx, pair_id, kind, fresh, ONE_BY_ONE)
             refs = sorted(await links.linked_refs(tx, pair_id, "crm", kind))
-            await mirror.mark_dirty(tx, [mirror.Listener(pair_id, "crm")], [(kind, ref) for ref in refs])
+            await dirty_set.mark(tx, [dirty_set.Listener(pair_id, "crm")], [(kind, ref) for ref in refs])
     fresh = _fresh_rules(*(m.payments.fields if m.payments is not None else () for m in (before, mapping)))
     if fresh:
         await links.forget_bases(tx, pair_id, Kind.DEAL, fresh)
         billed = [(Kind.INVOICE, ref) for ref in sorted(await billing.taken_documents(tx, pair_id))]
-        await mirror.mark_dirty(tx, [mirror.Listener(pair_id, "books")], billed)
+        await dirty_set.mark(tx, [dirty_set.Listener(pair_id, "books")], billed)
 
 
 def _fresh_rules(before: Sequence[FieldRule], now: Sequence[FieldRule]) -> list[str]:

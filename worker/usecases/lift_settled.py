@@ -13,12 +13,12 @@ from connectors.canon.records import Customer, Deal, Item, Kind
 from connectors.kit.contract import Side
 from worker.engine.billing import DocumentFate, NotBillable, customer_of, generation_to_bill
 from worker.engine.drawing import title_of
-from worker.store import audit, billing, conflicts, links, mirror
+from worker.store import audit, billing, conflicts, dirty_set, links, mirror
 from worker.store.billing import DocumentRow, DocumentStateWord, PositionRow
 from worker.store.conflicts import TAKEN_BACK, Decision
 from worker.store.database import Unit
+from worker.store.dirty_set import Listener
 from worker.store.links import NewLink
-from worker.store.mirror import Listener
 from worker.usecases.office import OTHER, Desk
 from worker.usecases.tell_record import Found, address, find_records
 
@@ -163,7 +163,7 @@ async def bill_again(desk: Desk, text: str, by: str, why: str | None = None) -> 
         if found.kind is Kind.DEAL:
             await conflicts.lift_verdicts(tx, desk.pair.id, subject, _NOT_BILLED)
         along, inactive = await _with_what_it_names(tx, desk, deal, by)
-        await mirror.mark_dirty(tx, [Listener(desk.pair.id, "crm")], [(Kind.DEAL, deal.ref)])
+        await dirty_set.mark(tx, [Listener(desk.pair.id, "crm")], [(Kind.DEAL, deal.ref)])
         again = Again(
             address=address("crm", Kind.DEAL, deal.ref),
             title=title_of(deal),
@@ -270,7 +270,7 @@ async def _lift_both(
     there = []
     for each, own in dict.fromkeys(both):
         await conflicts.lift_verdicts(tx, desk.pair.id, (each, kind, own), ("not_needed",))
-        await mirror.mark_dirty(tx, [Listener(desk.pair.id, each)], [(kind, own)])
+        await dirty_set.mark(tx, [Listener(desk.pair.id, each)], [(kind, own)])
         if own in await mirror.load(tx, desk.pair.connection(each), kind, [own]):
             there.append((each, own))
     if len(there) == 2:

@@ -18,11 +18,11 @@ from worker.engine.guard import tallied
 from worker.engine.lost_edit import LostEdit
 from worker.engine.merge import Base
 from worker.engine.plan import Change, FieldChange
-from worker.store import audit, billing, conflicts, links, mirror, plans, tallies
+from worker.store import audit, billing, conflicts, dirty_set, links, mirror, plans, tallies
 from worker.store.billing import NewDocument
 from worker.store.database import Unit
+from worker.store.dirty_set import Listener, Parked
 from worker.store.links import NewLink, Provenance
-from worker.store.mirror import Listener, Parked
 from worker.store.plans import Step
 from worker.usecases.look_back import ask_about_lost
 from worker.usecases.office import OTHER, SIDES, Desk
@@ -149,7 +149,7 @@ async def _link_made(tx: Unit, desk: Desk, made: Sequence[Answered]) -> None:
     )
     for side in SIDES:  # a record that waited for its first document has a counterpart now: it waits no more
         sources = [(a.change.kind, a.change.source_ref) for a in made if OTHER[a.change.side] == side]
-        await mirror.mark_dirty(tx, [Listener(desk.pair.id, side)], sources)
+        await dirty_set.mark(tx, [Listener(desk.pair.id, side)], sources)
 
 
 async def _unlinked(tx: Unit, desk: Desk, made: Sequence[Answered]) -> list[Answered]:
@@ -212,9 +212,9 @@ async def _park_refused(tx: Unit, desk: Desk, refused: Sequence[Answered]) -> No
     )
     for answer in refused:
         rows = _refused_rows(desk, answer, deals.get(answer.change.source_ref))
-        await mirror.park_dirty(tx, desk.pair.id, rows, desk.settings, until=answer.sent_at)
+        await dirty_set.park(tx, desk.pair.id, rows, desk.settings, until=answer.sent_at)
         if answer.change.flow == "payments":
-            await mirror.keep_refused(tx, desk.pair.id, rows[0], desk.settings)
+            await dirty_set.keep_refused(tx, desk.pair.id, rows[0], desk.settings)
 
 
 def _refused_rows(desk: Desk, answer: Answered, deal: AnyRecord | None) -> list[Parked]:

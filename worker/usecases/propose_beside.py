@@ -23,8 +23,8 @@ from worker.store import conflicts, links, plans, runs
 from worker.store.audit import Entry, append
 from worker.store.conflicts import Conflict
 from worker.store.database import Unit
+from worker.store.dirty_set import Dirt, DirtyRow
 from worker.store.links import Link
-from worker.store.mirror import Dirt, DirtyRow
 from worker.usecases.office import SIDES, Desk
 from worker.usecases.propose_linked import propose_linked
 from worker.usecases.propose_plan import Hold, guarded, held_by_flow

@@ -16,10 +16,10 @@ from worker.engine.guard import emptied_side, trips
 from worker.engine.plan import FLOW_ORDER, Change, Fingerprint, Sum, held_together, summed
 from worker.outside import new_id
 from worker.store import conflicts as conflict_store
-from worker.store import connections, links, mirror, plans, tallies
+from worker.store import connections, dirty_set, links, mirror, plans, tallies
 from worker.store.audit import Entry, append
 from worker.store.database import Unit, chunks
-from worker.store.mirror import Dirt, Parked
+from worker.store.dirty_set import Dirt, Parked
 from worker.usecases.office import OTHER, SIDES, Desk
 from worker.usecases.propose_documents import propose_documents
 from worker.usecases.propose_linked import propose_linked
@@ -210,11 +210,11 @@ async def _store_decisions(tx: Unit, desk: Desk, drawing: Drawing, changes: Sequ
         for s in dict.fromkeys(drawing.settled)
         if s not in waiting and s not in busy and (row := dirt.row(s.side, s.kind, s.ref)) is not None
     ]
-    await mirror.forget_reasons(tx, pair_id, desk.settings)
+    await dirty_set.forget_reasons(tx, pair_id, desk.settings)
     for part in chunks(parked, SLICE):
-        await mirror.park_dirty(tx, pair_id, part, desk.settings, stamps)
+        await dirty_set.park(tx, pair_id, part, desk.settings, stamps)
     for cleared in chunks(settled, SLICE):
-        await mirror.clear_dirty(tx, pair_id, cleared)
+        await dirty_set.clear(tx, pair_id, cleared)
     crash("parked.stored")
 
 

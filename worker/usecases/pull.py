@@ -14,7 +14,7 @@ from worker.crash import crash
 from worker.store import connections as store
 from worker.store import mirror, webhooks
 from worker.store.database import Database
-from worker.store.mirror import Listener
+from worker.store.dirty_set import Listener
 from worker.store.webhooks import Announced
 from worker.usecases.office import SIDES, Desk, Say, say_nothing
 

@@ -13,10 +13,10 @@ from worker.engine.mapping import CustomersFlow, FieldRule, ItemsFlow
 from worker.engine.match import OpenIntent
 from worker.engine.merge import flapping
 from worker.engine.plan import Flow, marker
-from worker.store import conflicts, mirror, plans, tallies
+from worker.store import conflicts, dirty_set, plans, tallies
 from worker.store.conflicts import Decision, Questions
 from worker.store.database import Unit
-from worker.store.mirror import Dirt
+from worker.store.dirty_set import Dirt
 from worker.usecases.office import Desk
 
 
@@ -39,11 +39,11 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 async def gather(tx: Unit, desk: Desk) -> Known:
     return Known(
-        dirt=Dirt(await mirror.all_dirty(tx, desk.pair.id, desk.settings)),
+        dirt=Dirt(await dirty_set.read(tx, desk.pair.id, desk.settings)),
         decisions=await conflicts.decided(tx, desk.pair.id),
         questions=await conflicts.questions(tx, desk.pair.id),
         intents=tuple(await _open_intents(tx, desk)),
-        refused=await mirror.refused(tx, desk.pair.id, desk.settings),
+        refused=await dirty_set.refused(tx, desk.pair.id, desk.settings),
     )
 
 

@@ -17,12 +17,12 @@ from worker.engine.merge import Base
 from worker.engine.own_value import OwnValue, own_value, put_back
 from worker.engine.questions import EVERYWHERE, ONE_BY_ONE, Question, together
 from worker.engine.reissue import ANSWERS
-from worker.store import audit, links, mirror, plans
+from worker.store import audit, dirty_set, links, mirror, plans
 from worker.store import conflicts as store
 from worker.store.conflicts import Conflict, Decision
 from worker.store.database import Unit
+from worker.store.dirty_set import Listener
 from worker.store.links import NewLink
-from worker.store.mirror import Listener
 from worker.usecases.ask_about_fields import under_question
 from worker.usecases.office import OTHER, SIDES, Desk
 from worker.usecases.post_messages import tell_conflict, tell_needs
@@ -131,7 +131,7 @@ async def _settle_everywhere(tx: Unit, desk: Desk, conflict: Conflict, choice: s
         await store.ask(tx, desk.pair.id, now)
     else:
         await links.store_bases(tx, [_kept(rule, own, choice, conflict.id) for own in now])
-        await mirror.mark_dirty(tx, [Listener(desk.pair.id, "crm")], [(own.kind, own.ref) for own in now])
+        await dirty_set.mark(tx, [Listener(desk.pair.id, "crm")], [(own.kind, own.ref) for own in now])
     await tell_conflict(tx, desk.pair, conflict.number)
     await tell_needs(tx, desk.pair)
     await audit.append(tx, desk.pair.id, [_entry(conflict, choice, by, None)])
@@ -310,7 +310,7 @@ def _kept(rule: FieldRule, question: Question, choice: str, by: str) -> tuple[st
 
 async def _wake(tx: Unit, desk: Desk, conflict: Conflict) -> None:
     question = conflict.question
-    await mirror.mark_dirty(tx, [Listener(desk.pair.id, question.side)], [(question.kind, question.ref)])
+    await dirty_set.mark(tx, [Listener(desk.pair.id, question.side)], [(question.kind, question.ref)])
 
 
 def _entry(conflict: Conflict, choice: str, by: str, value: Any) -> audit.Entry:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from connectors.canon.records import CreditNote, Kind
 from worker.engine.plan import Change
 from worker.engine.reissue import ANSWERS, is_answer
-from worker.store import billing, conflicts, mirror, plans
+from worker.store import billing, conflicts, dirty_set, plans
 from worker.store.billing import DocumentRow
 from worker.store.database import Unit
-from worker.store.mirror import Listener, Parked
+from worker.store.dirty_set import Listener, Parked
 from worker.usecases.office import Desk
 
 
@@ -55,7 +55,7 @@ async def ask_again(tx: Unit, desk: Desk, plan_id: str) -> None:
     failed = [s for s in ended if is_answer(s.change) and (s.state == "rejected" or s.attempt > 0)]
     for deal, stored in {s.change.source_ref: s for s in failed}.items():
         if await conflicts.lift_verdicts(tx, desk.pair.id, ("crm", Kind.DEAL, deal), ANSWERS):
-            await mirror.mark_dirty(tx, [Listener(desk.pair.id, "crm")], [(Kind.DEAL, deal)])
+            await dirty_set.mark(tx, [Listener(desk.pair.id, "crm")], [(Kind.DEAL, deal)])
         elif stored.state == "held":  # a rule said so, and would say it again
             waits = Parked(side="crm", kind=Kind.DEAL, ref=deal, reason=stored.reason, refused=True)
-            await mirror.park_dirty(tx, desk.pair.id, [waits], desk.settings)
+            await dirty_set.park(tx, desk.pair.id, [waits], desk.settings)
