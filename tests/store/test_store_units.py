@@ -143,10 +143,12 @@ async def test_a_statement_is_one_visit_to_its_thread(sqlite_template: Path, mon
 async def test_a_connection_that_is_ended_twice_keeps_nobody_waiting(tmp_path: Path) -> None:
     """Its thread answers once; a cancellation that meets the closing asks again."""
     connection = await _connect(str(tmp_path / "t.db"))
-    connection.stop()
+    ended = connection.stop()
     async with asyncio.timeout(10):
         with suppress(ValueError):  # it is closed already
             await connection.close()
+        assert ended is not None
+        await ended
 
 
 async def test_sqlite_waits_for_the_disk(sqlite_template: Path) -> None:
