@@ -37,7 +37,7 @@ async def how_long(office: Office, pair: Pair, plan: PlanRow, titles: dict[str, 
 
 async def _allowed(office: Office, connection_id: str) -> Allowed:
     """At a sandbox without limits, everything at once. Calls of the last day are counted where there is a limit of a
-    day: those of runs that are over."""
+    day."""
     async with office.db.read() as tx:
         known = await connections.get_connection(tx, connection_id)
     facts = office.registry[known.system].facts

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
@@ -24,6 +25,7 @@ from worker.engine.mapping import MappingError
 from worker.engine.plan import left_out
 from worker.store import connections, plans, polls, runs
 from worker.store.audit import Entry, append
+from worker.store.connections import Pair
 from worker.store.database import Unit
 from worker.store.runs import LeaseLost, Run
 from worker.store.trouble import Trouble, passes, trouble
@@ -54,6 +56,9 @@ class TimeUp(Exception):
     """This job's slice is over; the run goes on in the next."""
 
 
+End: TypeAlias = Callable[..., Awaitable[None]]  # see `_end`
+
+
 class Waiting(Exception):
     """The run can do nothing before `seconds` are over."""
 
@@ -73,7 +78,7 @@ async def advance(office: Office, run_id: str, worker: str) -> list[tuple[str, r
     before = {connection: count.total for connection, count in office.calls.items()}
     async with _renewed(office, run):
         try:
-            await _settle_run(office, run, before)
+            await _settle_run(office, run, partial(_end, office, run, before))
         except Exception as error:
             if (found := trouble(error)) is None:
                 raise
@@ -99,46 +104,38 @@ async def _taken(office: Office, run_id: str, worker: str) -> Run | None:
         return None
 
 
-async def _settle_run(office: Office, run: Run, before: dict[str, int]) -> None:
+async def _settle_run(office: Office, run: Run, end: End) -> None:
     """Run the work and write down how it ended."""
     try:
         result = await WORK[run.what](office, run)
     except TimeUp:
-        await _end(office, run, "queued")
+        await end("queued")
     except LeaseLost:
         log.info("run.lease_lost", run=run.id)
     except Waiting as wait:
-        await _end(office, run, "waiting", wait_s=wait.seconds, error={"message": wait.reason, "kind": "waiting"})
+        await end("waiting", wait_s=wait.seconds, error={"message": wait.reason, "kind": "waiting"})
     except TryLater as error:
-        await _end(office, run, "waiting", wait_s=error.wait_s or 60, error=_said(error))
+        await end("waiting", wait_s=error.wait_s or 60, error=_said(error))
     except Reconnect as error:
         held = await _holds_work(office, run)
-        await _end(office, run, "waiting" if held else "failed", wait_s=RECONNECT_S if held else 0, error=_said(error))
+        await end("waiting" if held else "failed", wait_s=RECONNECT_S if held else 0, error=_said(error))
     except (ConnectorError, MappingError, LookupError, NotAMonth) as error:
-        await _end(office, run, "failed", error=_said(error))
+        await end("failed", error=_said(error))
     except Exception as error:  # the last border: a run must never be stuck without a word
         if (found := trouble(error)) is not None and passes(found):
-            await _until_the_store_is_back(office, run, found)
+            await _until_the_store_is_back(run, found, end)
             return
         log.exception("run.failed", run=run.id, what=run.what)
-        await _end(office, run, "failed", error={"kind": type(error).__name__, "message": str(error), "unknown": True})
+        await end("failed", error={"kind": type(error).__name__, "message": str(error), "unknown": True})
     else:
-        await _end(office, run, "done", result={**result, "calls": await _calls(office, run, before)})
+        await end("done", result=result)
 
 
-async def _calls(office: Office, run: Run, before: dict[str, int]) -> dict[str, int]:
-    """Calls to the pair's own accounts meanwhile: an office works for several pairs at once."""
-    async with office.db.read() as tx:
-        pair = await connections.get_pair(tx, run.pair_id)
-    made = {c: office.calls[c].total - before.get(c, 0) for c in (pair.crm, pair.books) if c in office.calls}
-    return {c: number for c, number in made.items() if number}
-
-
-async def _until_the_store_is_back(office: Office, run: Run, found: Trouble) -> None:
+async def _until_the_store_is_back(run: Run, found: Trouble, end: End) -> None:
     """Nothing was decided that is not written down: the run waits, if that can be written."""
     log.warning("run.store_trouble", run=run.id, trouble=found.message)
     said = {"kind": "store", "message": found.message, "next": found.next_step}
-    await _end(office, run, "waiting", wait_s=STORE_S, error=said)
+    await end("waiting", wait_s=STORE_S, error=said)
 
 
 async def _holds_work(office: Office, run: Run) -> bool:
@@ -157,16 +154,33 @@ def _said(error: Exception) -> dict[str, Any]:
 
 
 async def _end(
-    office: Office, run: Run, state: runs.RunState, *, wait_s: float = 0, result: Any = None, error: Any = None
+    office: Office,
+    run: Run,
+    before: Mapping[str, int],
+    state: runs.RunState,
+    *,
+    wait_s: float = 0,
+    result: Mapping[str, Any] | None = None,
+    error: Any = None,
 ) -> None:
     async with office.db.write() as tx:
         not_before = await tx.now() + timedelta(seconds=wait_s) if wait_s else None
-        await runs.end(tx, run, state, result=result, error=error, not_before=not_before)
+        calls = _calls(office, run, await connections.get_pair(tx, run.pair_id), before)
+        await runs.end(tx, run, state, result={**(result or {}), "calls": calls}, error=error, not_before=not_before)
         if state != "queued":
             await tell_run(tx, run, state)
         crash("end.stored")
     crash("lease.given_back")
     log.info("run.ended", run=run.id, what=run.what, state=state)
+
+
+def _calls(office: Office, run: Run, pair: Pair, before: Mapping[str, int]) -> dict[str, int]:
+    """Calls to the pair's own accounts, with those of the run's earlier slices: an office works for several pairs at
+    once. What a killed worker called is not known."""
+    earlier = (run.result or {}).get("calls", {})
+    now = {c: office.calls[c].total - before.get(c, 0) for c in (pair.crm, pair.books) if c in office.calls}
+    made = {c: earlier.get(c, 0) + now.get(c, 0) for c in (pair.crm, pair.books)}
+    return {c: number for c, number in made.items() if number}
 
 
 @contextlib.asynccontextmanager

@@ -123,12 +123,11 @@ async def last_done(tx: Unit, pair_id: str, what: str, since: datetime) -> Run |
 
 
 async def calls_made(tx: Unit, connection_id: str, since: datetime) -> int:
-    """Calls to a connection, as far as the runs that ended well since then tell of them."""
+    """Calls to a connection by the runs that have ended since then, or are not over."""
     mine = select(pairs.c.id).where(or_(pairs.c.crm == connection_id, pairs.c.books == connection_id))
-    rows = await tx.rows(
-        select(runs.c.result).where(runs.c.pair_id.in_(mine), runs.c.state == "done", runs.c.finished_at >= since)
-    )
-    return sum(msgspec.json.decode(result or "{}").get("calls", {}).get(connection_id, 0) for (result,) in rows)
+    lately = or_(runs.c.finished_at >= since, runs.c.finished_at.is_(None))
+    rows = await tx.rows(select(runs.c.result).where(runs.c.pair_id.in_(mine), runs.c.result.is_not(None), lately))
+    return sum(msgspec.json.decode(result).get("calls", {}).get(connection_id, 0) for (result,) in rows)
 
 
 async def carried(tx: Unit, pair_id: str, plan_id: str) -> bool:
